@@ -1,0 +1,56 @@
+"""A design: a network and its training, described as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from netwright.finding import Measurement
+from netwright.learn._recipe import Recipe
+
+__all__ = ["Candidate", "Design", "Strategy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A serialisable description of an architecture and of how it is trained.
+
+    Attributes:
+        name: for people, for example "residual CNN, small".
+        family: a name from `design`'s families, for example "residual_cnn".
+        parameters: the family's arguments, plain JSON values.
+        recipe: how it is trained.
+    """
+
+    name: str
+    family: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a strategy asks to have trained and measured.
+
+    Attributes:
+        number: place in the ledger, from 0.
+        design: what to build.
+        fidelity: share of a full training, in (0, 1].
+        parent: candidate whose trained weights to start from; None starts afresh.
+    """
+
+    number: int
+    design: Design
+    fidelity: float = 1.0
+    parent: int | None = None
+
+
+class Strategy(Protocol):
+    """A search: it proposes candidates and learns from what they turned out to be."""
+
+    def ask(self) -> Candidate | None:
+        """Propose the next candidate; None when the search has nothing more to try."""
+        ...
+
+    def tell(self, candidate: Candidate, measurements: Mapping[str, Measurement]) -> None:
+        """Report a candidate's measurements on the validation split, by requirement text or name."""
+        ...

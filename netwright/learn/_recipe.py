@@ -1,0 +1,76 @@
+"""How a network is to be trained, as data: what a search varies and a run writes down."""
+
+from dataclasses import dataclass
+
+__all__ = ["Budget", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The hyper-parameters of one training.
+
+    Attributes:
+        optimizer: a name from `learn`: "adamw" or "sgd".
+        learning_rate: peak of the schedule.
+        weight_decay: decoupled for AdamW, L2 for SGD.
+        schedule: a name from `learn`: "one_cycle" or "cosine".
+        batch_size: examples a step.
+        label_smoothing: probability mass spread over all classes, in [0, 1).
+        mixup: alpha of the Beta distribution; 0 switches it off.
+        augment: names of whole-batch augmentations for images, applied in order.
+        clip_norm: gradients are scaled down to this L2 norm; 0 switches it off.
+        average: decay of the exponential moving average of the weights; 0 switches it off.
+        patience: stop after this many epochs without a better validation loss; 0 never stops early.
+    """
+
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    schedule: str = "one_cycle"
+    batch_size: int = 128
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    augment: tuple[str, ...] = ()
+    clip_norm: float = 1.0
+    average: float = 0.0
+    patience: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much work may be done: wall-clock seconds, or optimiser steps (then it is reproducible).
+
+    Attributes:
+        seconds: wall-clock limit; None when counted in steps.
+        steps: optimiser steps over all candidates; None when counted in seconds.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read `60s`, `5min`, `1.5h` or `2000 steps`.
+
+        Args:
+            text: a number and a unit.
+
+        Raises:
+            ValueError: if the text has another form or is not positive.
+
+        Example:
+            >>> Budget.parse("5min").seconds, Budget.parse("2000 steps").steps
+            (300.0, 2000)
+        """
+        words = {"s": 1, "sec": 1, "min": 60, "h": 3600, "steps": 0, "step": 0}
+        number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz ")
+        unit = text.strip()[len(number) :].strip()
+        try:
+            amount = float(number)
+        except ValueError:
+            amount = 0.0
+        if unit not in words or amount <= 0:
+            raise ValueError(f"`budget` reads `60s`, `5min`, `1h` or `2000 steps`; got {text!r}.")
+        if unit in ("steps", "step"):
+            return cls(steps=int(amount))
+        return cls(seconds=amount * words[unit])

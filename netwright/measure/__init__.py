@@ -1,0 +1,5 @@
+"""Measures of a network, each with its interval."""
+
+from netwright.measure._subject import Subject
+
+__all__ = ["Subject"]

@@ -1,0 +1,26 @@
+"""What can be required of a network: one file a quantity.
+
+A file of this folder ends in `QUANTITIES = (Quantity(...), ...)`. Dropping a file in adds it to the
+catalogue; two files that claim one name are an error.
+"""
+
+import importlib
+import pkgutil
+from types import MappingProxyType
+
+from netwright.requirement import Quantity
+
+__all__ = ["CATALOGUE"]
+
+
+def _collect() -> MappingProxyType[str, Quantity]:
+    found: dict[str, Quantity] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+        for quantity in importlib.import_module(f"{__name__}.{module}").QUANTITIES:
+            if quantity.name in found:
+                raise ValueError(f"Two files of `quantities/` define `{quantity.name}`.")
+            found[quantity.name] = quantity
+    return MappingProxyType(found)
+
+
+CATALOGUE = _collect()

@@ -1,0 +1,29 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def global_rng_untouched():
+    """Library code draws from the generator it is given, never from the global one."""
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data sets; tests that need more than the bundled sets ask for it."""
+    folder = os.environ.get("NETWRIGHT_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(
+            "NETWRIGHT_DATA is not set"
+        )  # honest: these sets are not part of the repository
+    return Path(folder)
