@@ -21,7 +21,7 @@ class Subject:
     Attributes:
         schema: of the task.
         split: the rows to measure on.
-        network: a differentiable module in eval mode; for a shipped artefact, decoded from its bytes.
+        network: a differentiable module in eval mode; a shipped artefact is decoded from its bytes.
         seed: every random choice of a measurement derives from it.
         artefact: the shipped file (`model.onnx`); None while the network is only a candidate.
         predict: maps inputs (as the network receives them) to logits or values; the artefact's own

@@ -1,0 +1,29 @@
+"""Parameters: trainable numbers of the network."""
+
+from netwright.finding import Measurement
+from netwright.measure import Subject
+from netwright.requirement import Quantity
+
+__all__ = ["QUANTITIES"]
+
+
+def measure(subject: Subject) -> Measurement:
+    """Count the network's parameters; a parameter used twice counts once.
+
+    Args:
+        subject: what to measure.
+    """
+    count = float(sum(p.numel() for p in subject.network.parameters()))
+    return Measurement(value=count, low=count, high=count, n=1, unit="parameters")
+
+
+QUANTITIES = (
+    Quantity(
+        name="params",
+        summary="parameters of the network, shared ones once",
+        dimension="count",
+        better="lower",
+        measure=measure,
+        needs="network",
+    ),
+)
