@@ -1,0 +1,141 @@
+"""Turn a network into the ONNX graph from what it receives to what it returns, and nothing more.
+
+torch's exporter writes stack traces, module paths and shapes of every value into the file; a user who
+asked for 200 kB pays for those bytes, so they are taken out again.
+"""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from netwright.artefact._errors import ArtefactError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["OPSET", "export_network"]
+
+OPSET = 20
+
+
+def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.ModelProto":
+    """Export a network in eval mode, with a free batch axis called `batch`.
+
+    Args:
+        network: takes one tensor and returns one; it is left as it was.
+        sample: one or more inputs, as the network receives them; values do not matter.
+        output: name of the graph's output.
+
+    Returns:
+        A model whose graph goes from `features` to `output`, weights inline, opset `OPSET`.
+
+    Raises:
+        ArtefactError: if the network cannot be traced, fixes its batch size, or uses an operation
+            that ONNX lacks.
+    """
+    shadow = copy.deepcopy(network).cpu().eval()
+    first = sample[:1].detach().cpu()
+    rows = first.expand(3, *first.shape[1:]).clone()  # one row would be taken for a constant
+    name = type(network).__name__
+    with _silence():
+        import onnxscript  # noqa: F401  # its first import warns
+
+        try:
+            with torch.no_grad():
+                program = torch.export.export(
+                    shadow, (rows,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
+                )
+                exported = torch.onnx.export(
+                    program,
+                    dynamo=True,
+                    opset_version=OPSET,
+                    input_names=["features"],
+                    output_names=[output],
+                    verbose=False,
+                )
+        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+            raise ArtefactError(
+                f"`network` ({name}) could not be exported to ONNX: {_first_line(error)} "
+                f"Use operations that torch.export and ONNX opset {OPSET} know, and keep the batch "
+                f"axis free of fixed sizes."
+            ) from error
+        if exported is None:
+            raise ArtefactError(f"torch.onnx.export returned nothing for `network` ({name}).")
+        model = exported.model_proto
+    _strip(model)
+    _name_batch(model.graph)
+    return model
+
+
+def _name_batch(graph: "onnx.GraphProto") -> None:
+    """Call the batch axis `batch`; the exporter calls it `s31` or so."""
+    symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param == symbol:
+                dimension.dim_param = "batch"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the exporter's warnings and log lines to itself, for the length of one call."""
+    loggers = [logging.getLogger(n) for n in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _strip(model: "onnx.ModelProto") -> None:
+    """Remove everything that no runtime reads; share equal constants."""
+    graph = model.graph
+    for message in (model, graph):
+        message.ClearField("metadata_props")
+        message.ClearField("doc_string")
+    model.ClearField("producer_name")
+    model.ClearField("producer_version")
+    graph.ClearField("value_info")
+    for message in (*graph.node, *graph.input, *graph.output, *graph.initializer):
+        message.ClearField("metadata_props")
+        message.ClearField("doc_string")
+    for node in graph.node:
+        node.ClearField("name")  # a value has one producer, so its output's name identifies a node
+    _share_equal_constants(graph)
+
+
+def _share_equal_constants(graph: "onnx.GraphProto") -> None:
+    kept: dict[tuple[object, ...], str] = {}
+    renamed: dict[str, str] = {}
+    unique = []
+    for tensor in graph.initializer:
+        key = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
+        if key in kept:
+            renamed[tensor.name] = kept[key]
+        else:
+            kept[key] = tensor.name
+            unique.append(tensor)
+    if not renamed:
+        return
+    unique = [copy.deepcopy(tensor) for tensor in unique]
+    graph.ClearField("initializer")
+    graph.initializer.extend(unique)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
