@@ -1,5 +1,6 @@
 """What an audit says: a measurement, the verdict it allows, and the evidence behind it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,7 @@ __all__ = [
     "Series",
     "Table",
     "Verdict",
+    "format_value",
 ]
 
 Verdict = Literal["met", "broken", "undecided"]
@@ -232,3 +234,59 @@ class Finding:
     judgement: Judgement | None = None
     evidence: tuple[Evidence, ...] = field(default=())
     seconds: float = 0.0
+
+
+def format_value(value: float, unit: str = "") -> str:
+    """Write a number for people: three or four digits and the unit that keeps it short.
+
+    Args:
+        value: in base units.
+        unit: as in `Measurement.unit`.
+
+    Example:
+        >>> format_value(0.9777778), format_value(143_210, "bytes"), format_value(2.1e-4, "s")
+        ('0.978', '143.2 kB', '0.21 ms')
+        >>> format_value(1_250_000, "parameters"), format_value(8970, "MACs")
+        ('1.25 M parameters', '8,970 MACs')
+    """
+    if not math.isfinite(value):
+        shown = "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+        return f"{shown} {unit}" if unit in ("bytes", "s", "nats") else shown
+    size = abs(value)
+    if unit == "bytes":
+        scale, word = next(((s, w) for s, w in _BYTES if size >= 0.99995 * s), (1.0, "B"))
+        shown = f"{value / scale:,.1f}" if scale > 1 else f"{value:,.0f}"
+    elif unit == "s":
+        scale, word = (1.0, "s") if size >= 1 or not value else (1e-3, "ms")
+        if 0 < size < 1e-5:
+            scale, word = 1e-6, "µs"
+        shown = f"{value / scale:,.0f}" if size / scale >= 999.5 else f"{value / scale:.3g}"
+    elif unit in ("MACs", "parameters"):
+        scale, prefix = next(((s, p) for s, p in _COUNTS if size >= 0.9995 * s), (1.0, ""))
+        shown = f"{value / scale:.3g}" if scale > 1 else f"{value:,.0f}"
+        word = f"{prefix}{unit}"
+    else:
+        shown, word = _ratio(value), unit if unit == "nats" else ""
+    text = f"{shown} {word}".rstrip()
+    return text if "e" in shown else text.replace("-", "−")
+
+
+_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_COUNTS = ((1e12, "T "), (1e9, "G "), (1e6, "M "))
+
+
+def _ratio(value: float) -> str:
+    size = abs(value)
+    if size in (0.0, 1.0):
+        return f"{value:.0f}"
+    if size >= 1e7 or size < 1e-4:
+        return f"{value:.3g}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 1:
+        return f"{value:.4g}"
+    # 0.99987 must not read 1.000, nor 0.00042 read 0.000.
+    decimals = 3
+    while decimals < 6 and (round(size, decimals) in (0.0, 1.0) or size < 10 ** (1 - decimals)):
+        decimals += 1
+    return f"{value:.{decimals}f}"
