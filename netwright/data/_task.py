@@ -23,9 +23,13 @@ class Split(Protocol):
         groups: for each group column, the group's name of each row.
     """
 
-    rows: Tensor
-    y: Tensor
-    groups: Mapping[str, tuple[str, ...]]
+    # Read-only, so that frozen dataclasses are splits.
+    @property
+    def rows(self) -> Tensor: ...  # noqa: D102
+    @property
+    def y(self) -> Tensor: ...  # noqa: D102
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]: ...  # noqa: D102
 
     def __len__(self) -> int: ...
 
