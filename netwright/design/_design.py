@@ -52,5 +52,5 @@ class Strategy(Protocol):
         ...
 
     def tell(self, candidate: Candidate, measurements: Mapping[str, Measurement]) -> None:
-        """Report a candidate's measurements on the validation split, by requirement text or name."""
+        """Report measurements on the validation split, by requirement text or quantity name."""
         ...

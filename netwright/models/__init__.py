@@ -1,1 +1,3 @@
-"""models."""
+"""Whole networks from the literature, by name."""
+
+__all__: list[str] = []

@@ -1,0 +1,27 @@
+"""Families: functions of a schema, and of plain JSON values, that build a network.
+
+Which one? Images: `residual_cnn`, or `small_cnn` below some 20 kB. Tables: `tabm`, or `table_mlp`
+where size or latency is tight. Text: `text_bag` up to some ten thousand texts and wherever
+latency counts, `text_cnn` for phrases, `text_gru` and `text_transformer` where word order matters
+and data abound. `portfolio` chooses among them.
+"""
+
+from netwright.design.families._residual_cnn import residual_cnn
+from netwright.design.families._small_cnn import small_cnn
+from netwright.design.families._table_mlp import table_mlp
+from netwright.design.families._tabm import tabm
+from netwright.design.families._text_bag import text_bag
+from netwright.design.families._text_cnn import text_cnn
+from netwright.design.families._text_gru import text_gru
+from netwright.design.families._text_transformer import text_transformer
+
+__all__ = [
+    "residual_cnn",
+    "small_cnn",
+    "table_mlp",
+    "tabm",
+    "text_bag",
+    "text_cnn",
+    "text_gru",
+    "text_transformer",
+]

@@ -1,0 +1,78 @@
+"""What every family shares: the check of its input, its first layer and its last ones."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from netwright.data._schema import Schema
+from netwright.nn import Denormalise, Normalise
+
+__all__ = ["assemble", "first_image_layer", "last_layers", "require_kind", "scale_back"]
+
+
+def require_kind(schema: Schema, kind: str, family: str) -> None:
+    """Refuse a task whose input this family cannot read.
+
+    Args:
+        schema: of the task.
+        kind: the kind of input that the family reads.
+        family: its name, for the message.
+
+    Raises:
+        ValueError: if the schema's input is of another kind.
+    """
+    if schema.input.kind != kind:
+        raise ValueError(
+            f"Family `{family}` reads {kind} inputs; the task's input is of kind "
+            f"`{schema.input.kind}`. `portfolio(schema, n_train)` proposes designs that fit."
+        )
+
+
+def first_image_layer(schema: Schema) -> Normalise:
+    """Make the layer that normalises images by the statistics of the training split.
+
+    Args:
+        schema: of the task; without statistics the range [0, 1] is centred on 0.5.
+    """
+    channels = schema.input.shape[0]
+    mean = schema.input.mean or (0.5,) * channels
+    std = schema.input.std or (0.25,) * channels
+    return Normalise(mean, [s if s > 0 else 1.0 for s in std])
+
+
+def last_layers(schema: Schema, features: int, p_drop: float = 0.0) -> list[tuple[str, nn.Module]]:
+    """Make dropout, the linear head and, for values, the return to the target's units.
+
+    Args:
+        schema: of the task.
+        features: numbers that reach the head.
+        p_drop: probability that one of them is dropped while training.
+    """
+    layers: list[tuple[str, nn.Module]] = []
+    if p_drop:
+        layers.append(("drop", nn.Dropout(p_drop)))
+    layers.append(("head", nn.Linear(features, schema.target.width)))
+    return layers + scale_back(schema)
+
+
+def scale_back(schema: Schema) -> list[tuple[str, nn.Module]]:
+    """Make the layer that brings values to the target's units; nothing for classes and labels.
+
+    Args:
+        schema: of the task.
+    """
+    target = schema.target
+    if target.kind not in ("value", "values"):
+        return []
+    mean = target.mean or (0.0,) * target.width
+    std = [s if s > 0 else 1.0 for s in target.std or (1.0,) * target.width]
+    return [("denormalise", Denormalise(mean, std))]
+
+
+def assemble(*layers: tuple[str, nn.Module]) -> nn.Sequential:
+    """Chain named layers.
+
+    Args:
+        layers: pairs of name and layer, in order.
+    """
+    return nn.Sequential(OrderedDict(layers))

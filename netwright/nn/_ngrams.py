@@ -1,0 +1,160 @@
+"""Look up a vector for each word, pair and triple of words of a text, and add them up.
+
+Paper:    Joulin, Grave, Bojanowski, Mikolov. Bag of Tricks for Efficient Text Classification.
+          EACL 2017, arXiv:1607.01759 (hashed n-grams).
+          Wang, Manning. Baselines and Bigrams: Simple, Good Sentiment and Topic Classification.
+          ACL 2012, section 2.1 (log-count ratios, here the first weights of a linear bag).
+Departs:  one formula for any number of classes: each against all others; an n-gram counts as often
+          as it occurs in a text.
+Notation: `smoothing` = alpha, ratios = r.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+__all__ = ["NgramBag", "log_count_ratios", "ngram_places"]
+
+# Odd multipliers of a polynomial hash; a token number below 2**24 cannot overflow int64.
+_MULTIPLIERS = (1, 1_000_003, 998_244_353)
+
+
+def ngram_places(
+    tokens: Int[Tensor, "batch time"], *, n_words: int, n_buckets: int, longest: int
+) -> Int[Tensor, "batch places"]:
+    """Number the n-grams of texts: words by themselves, longer n-grams by their hash.
+
+    Args:
+        tokens: 0 for padding.
+        n_words: rows kept for single words, padding included.
+        n_buckets: rows shared by all longer n-grams, behind those of the words.
+        longest: words in the longest n-gram, 1 to 3.
+
+    Returns:
+        Row numbers in [0, n_words + n_buckets); 0 where an n-gram contains padding.
+    """
+    places = [tokens]
+    length = tokens.shape[1]
+    for order in range(2, min(longest, length) + 1):
+        window = length - order + 1
+        mixed = torch.full_like(tokens[:, :window], order)
+        whole = torch.ones_like(mixed, dtype=torch.bool)
+        for place in range(order):
+            word = tokens[:, place : place + window]
+            mixed = mixed + word * _MULTIPLIERS[place]
+            whole = whole & (word != 0)
+        hashed = n_words + mixed % n_buckets
+        places.append(torch.where(whole, hashed, torch.zeros_like(hashed)))
+    return torch.cat(places, dim=1)
+
+
+class NgramBag(nn.Module):
+    """The sum of the vectors of all n-grams of a text, divided by a power of their number.
+
+    Attributes:
+        weight: a vector for each word and each bucket; row 0, padding, stays zero.
+    """
+
+    def __init__(
+        self,
+        n_words: int,
+        width: int,
+        *,
+        n_buckets: int = 0,
+        longest: int = 1,
+        power: float = 1.0,
+        p_drop: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Draw the vectors.
+
+        Args:
+            n_words: numbers that a token can have, padding and unknown included.
+            width: length of the vectors.
+            n_buckets: rows for pairs and triples; they share them by hashing.
+            longest: words in the longest n-gram, 1 to 3.
+            power: the sum is divided by the number of n-grams to this power: 0 adds, 1 averages.
+            p_drop: probability that an n-gram is left out while training.
+            device: where the parameters lie.
+            dtype: of the parameters.
+
+        Raises:
+            ValueError: if `longest` is not 1 to 3, or there are longer n-grams but no buckets.
+        """
+        super().__init__()
+        if longest not in (1, 2, 3):
+            raise ValueError(f"`longest` must be 1, 2 or 3 words; got {longest}.")
+        if longest > 1 and n_buckets < 1:
+            raise ValueError(f"`n_buckets` must be positive for n-grams of {longest} words.")
+        if longest == 1:
+            n_buckets = 0
+        if not 0 <= p_drop < 1:
+            raise ValueError(f"`p_drop` must be a probability below 1; got {p_drop}.")
+        self.n_words, self.n_buckets, self.longest = n_words, n_buckets, longest
+        self.power, self.p_drop = power, p_drop
+        table = torch.empty(n_words + n_buckets, width, device=device, dtype=dtype)
+        nn.init.normal_(table, std=0.1 if power == 0 else 1.0 / width**0.5)
+        with torch.no_grad():
+            table[0] = 0
+        self.weight = nn.Parameter(table)
+
+    def places(self, tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch places"]:
+        """Number the n-grams of texts; 0 where there is none.
+
+        Args:
+            tokens: 0 for padding.
+        """
+        return ngram_places(
+            tokens, n_words=self.n_words, n_buckets=self.n_buckets, longest=self.longest
+        )
+
+    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch width"]:
+        """Add up the vectors of the n-grams; dropout reads torch's global generator."""
+        places = self.places(tokens)
+        if self.training and self.p_drop:
+            places = places * (torch.rand(places.shape, device=places.device) >= self.p_drop)
+        vectors = nn.functional.embedding(places, self.weight, padding_idx=0)
+        total = vectors.sum(dim=1)
+        if self.training and self.p_drop and self.power == 0:
+            total = total / (1 - self.p_drop)
+        if self.power == 0:
+            return total
+        found = (places != 0).sum(dim=1, keepdim=True).clamp(min=1).to(total.dtype)
+        return total / found.pow(self.power)
+
+    def extra_repr(self) -> str:
+        """Show the sizes."""
+        return (
+            f"n_words={self.n_words}, width={self.weight.shape[1]}, n_buckets={self.n_buckets}, "
+            f"longest={self.longest}, power={self.power}, p_drop={self.p_drop}"
+        )
+
+
+def log_count_ratios(
+    counts: Float[Tensor, "classes features"], *, smoothing: float = 1.0
+) -> Float[Tensor, "classes features"]:
+    """Compare how often each feature occurs inside and outside each class.
+
+    Args:
+        counts: occurrences of each feature in the examples of each class.
+        smoothing: added to every count, positive.
+
+    Returns:
+        `log((p / |p|) / (q / |q|))`, p the smoothed counts in the class, q those in all others.
+
+    Raises:
+        ValueError: if `smoothing` is not positive.
+
+    Example:
+        >>> log_count_ratios(torch.tensor([[3.0, 0.0], [0.0, 3.0]])).exp().round(decimals=2)
+        tensor([[4.0000, 0.2500],
+                [0.2500, 4.0000]])
+    """
+    if not smoothing > 0:
+        raise ValueError(f"`smoothing` must be positive; got {smoothing}.")
+    inside = counts + smoothing
+    outside = counts.sum(dim=0, keepdim=True) - counts + smoothing
+    inside = inside / inside.sum(dim=1, keepdim=True)
+    outside = outside / outside.sum(dim=1, keepdim=True)
+    return (inside / outside).log()
