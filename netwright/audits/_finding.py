@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 import torch
 
-from netwright.finding import Finding, Measurement
+from netwright.finding import Finding, Measurement, format_value
 from netwright.measure import Subject
 
 __all__ = ["not_applicable", "outputs_trouble", "shorten", "span", "timed"]
@@ -57,24 +57,20 @@ def outputs_trouble(subject: Subject) -> str:
     return ""
 
 
-def span(measured: Measurement, digits: int = 3) -> str:
+def span(measured: Measurement) -> str:
     """Write a measurement with its interval, for people.
 
     Args:
         measured: the number.
-        digits: places after the point for ratios; significant digits for everything else.
 
     Example:
         >>> span(Measurement(value=0.9, low=0.85, high=0.94, n=200))
         '0.900 (0.850 to 0.940)'
     """
-    if measured.unresolved and measured.value != measured.value:
-        return "no value"
-    ratio = measured.unit == "" and abs(measured.value) <= 1
-    form = f".{digits}f" if ratio else f".{digits}g"
-    if measured.low == measured.high:
-        return f"{measured.value:{form}}"
-    return f"{measured.value:{form}} ({measured.low:{form}} to {measured.high:{form}})"
+    value, low, high = (
+        format_value(end, measured.unit) for end in (measured.value, measured.low, measured.high)
+    )
+    return value if measured.low == measured.high else f"{value} ({low} to {high})"
 
 
 def shorten(text: str, length: int) -> str:

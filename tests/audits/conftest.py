@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from netwright._rng import seeded
 from netwright.data import Column, Input, Schema, Target, TensorSplit
 from netwright.measure import Subject
 
@@ -55,3 +56,31 @@ def noisy_logits(generator):
         return scale * nn.functional.one_hot(said, n_classes).float() + noise, y
 
     return make
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The bundled digits, split."""
+    from netwright.data import load
+
+    return load("digits", seed=0)
+
+
+@pytest.fixture(scope="session")
+def digits_network(digits):
+    """A small network that reads digits: about 0.97 of them."""
+    x, y = digits.train.take(slice(None)), digits.train.y
+    with seeded(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
+    for _ in range(80):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(x), y).backward()
+        optimizer.step()
+    return network.eval()
+
+
+@pytest.fixture
+def digits_subject(digits, digits_network):
+    """The small network on the validation rows of digits."""
+    return Subject(digits.schema, digits.validation, digits_network)

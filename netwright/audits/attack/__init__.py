@@ -3,12 +3,30 @@
 Which one? `fgsm` takes one gradient step: cheap, and weak. `pgd` searches the ball with many
 steps and random starts; report it. Both take any differentiable classifier. `LinfBall` bounds every
 coordinate, `L2Ball` the Euclidean length. Raise `margin` rather than `cross_entropy` where a
-network is so confident that its gradients vanish.
+network is so confident that its gradients vanish, or take `strongest`, which tries both.
+`gradient_masking` says whether the outcome can be believed; `robustness` puts it all in a finding.
 """
 
 from netwright.audits.attack._ball import Ball, L2Ball, LinfBall
 from netwright.audits.attack._fgsm import fgsm
+from netwright.audits.attack._masking import Masking, Rung, gradient_masking
 from netwright.audits.attack._outcome import Attacked, cross_entropy, margin
 from netwright.audits.attack._pgd import pgd
+from netwright.audits.attack._robustness import robustness
+from netwright.audits.attack._strongest import strongest
 
-__all__ = ["Attacked", "Ball", "L2Ball", "LinfBall", "cross_entropy", "fgsm", "margin", "pgd"]
+__all__ = [
+    "Attacked",
+    "Ball",
+    "L2Ball",
+    "LinfBall",
+    "Masking",
+    "Rung",
+    "cross_entropy",
+    "fgsm",
+    "gradient_masking",
+    "margin",
+    "pgd",
+    "robustness",
+    "strongest",
+]

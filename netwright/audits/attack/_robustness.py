@@ -1,0 +1,274 @@
+"""How accuracy falls as an attacker may change every pixel a little more."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from netwright import _rng
+from netwright.audits._finding import not_applicable, outputs_trouble, shorten, span, timed
+from netwright.audits._picture import contact_sheet
+from netwright.audits.attack._ball import LinfBall
+from netwright.audits.attack._fgsm import fgsm
+from netwright.audits.attack._masking import Masking, gradient_masking
+from netwright.audits.attack._strongest import strongest
+from netwright.finding import (
+    Evidence,
+    Finding,
+    Lines,
+    Measurement,
+    Picture,
+    Series,
+    Table,
+    format_value,
+)
+from netwright.measure import Subject, proportion
+
+__all__ = ["robustness"]
+
+_NAME, _TITLE = "robustness", "Small changes of the pixels"
+_LEVELS = 255
+_CHUNK = 64  # rows attacked together
+_MOST_SHOWN = 6
+
+
+@dataclass(eq=False)
+class _Attack:
+    """What was tried so far: one row for each attacked row of the split."""
+
+    places: Tensor
+    clean: Tensor
+    attacked: Tensor
+    broken_at: (
+        Tensor  # place in `radii` of what fools it; len(radii): nothing, -1: no attack needed
+    )
+    fgsm_right: Tensor  # (n, radii)
+
+
+@timed
+def robustness(
+    subject: Subject,
+    *,
+    radii: Sequence[float] = (1 / 255, 2 / 255, 4 / 255, 8 / 255),
+    n_rows: int = 256,
+    n_steps: int = 20,
+    n_restarts: int = 1,
+    seconds: float = math.inf,
+    generator: torch.Generator | None = None,
+) -> Finding:
+    """Attack a classifier of images by FGSM and PGD, with growing radii.
+
+    Gradients are those of `subject.network`; what counts is what `subject.predict`, the shipped
+    artefact, says of the attacked image, rounded to real pixels. An image that withstands these
+    attacks was not shown to be safe.
+
+    Args:
+        subject: a classifier and the rows to attack.
+        radii: largest change of a pixel in each attack, increasing, for images in [0, 1].
+        n_rows: rows attacked, drawn at random when the split has more.
+        n_steps: gradient steps of PGD from each start.
+        n_restarts: random starts of PGD for each of its two losses.
+        seconds: start no further group of 64 rows after this time; the first is always attacked.
+        generator: draws rows and starts; None derives one from `subject.seed`.
+
+    Returns:
+        Accuracy under PGD at the largest radius; the curve over radii; clean and attacked images
+        side by side; and the checks that decide whether the attack can be believed, which if
+        failed make the measurement unresolved.
+
+    Raises:
+        ValueError: if `radii` is empty, not increasing or not positive, or a count is below 1.
+
+    Cost: at most `2 * n_restarts * n_steps * len(radii)` passes forward and back over `n_rows`.
+    """
+    if not radii or any(b <= a for a, b in zip((0.0, *radii), radii, strict=False)):
+        raise ValueError(f"`radii` must be positive and increasing, in [0, 1]; got {list(radii)}.")
+    if n_rows < 1:
+        raise ValueError(f"`n_rows` must be at least 1; got {n_rows}.")
+    schema = subject.schema
+    if schema.input.kind != "image":
+        return not_applicable(_NAME, _TITLE, f"the input is a {schema.input.kind}, not an image")
+    if schema.target.kind != "class":
+        return not_applicable(_NAME, _TITLE, "the target is not one class")
+    if trouble := outputs_trouble(subject):
+        return not_applicable(_NAME, _TITLE, trouble)
+    if generator is None:
+        generator = _rng.child(subject.seed, "audits/robustness")
+    n = len(subject.split)
+    places = torch.randperm(n, generator=generator)[:n_rows]
+    start, parts, masking = time.monotonic(), [], Masking((), 0)
+    for chunk in places.split(_CHUNK):
+        if parts and time.monotonic() - start > seconds:
+            break
+        part = _attack(subject, chunk, radii, n_steps, n_restarts, generator)
+        if not parts:
+            masking = gradient_masking(
+                subject.network,
+                part.clean,
+                subject.split.y[chunk],
+                ball=LinfBall(radii[-1]),
+                n_steps=n_steps,
+                levels=_LEVELS,
+                generator=generator,
+            )
+        parts.append(part)
+    return _finding(subject, _join(parts), radii, masking, f"PGD of {n_steps} steps")
+
+
+def _attack(
+    subject: Subject,
+    places: Tensor,
+    radii: Sequence[float],
+    n_steps: int,
+    n_restarts: int,
+    generator: torch.Generator,
+) -> _Attack:
+    network, run = subject.network, subject.predict or subject.network
+    x, y = subject.split.take(places), subject.split.y[places]
+    with torch.no_grad():
+        standing = run(x).argmax(1) == y
+    attacked = x.clone()
+    broken_at = torch.where(standing, len(radii), -1)
+    one_step = []
+    for number, radius in enumerate(radii):
+        with torch.no_grad():
+            single = fgsm(network, x, y, radius=radius, levels=_LEVELS).x
+            one_step.append(run(single).argmax(1) == y)
+        left = standing.nonzero()[:, 0]  # what a smaller radius broke stays broken
+        if not len(left):
+            continue
+        tried = strongest(
+            network,
+            x[left],
+            y[left],
+            ball=LinfBall(radius),
+            n_steps=n_steps,
+            n_restarts=n_restarts,
+            levels=_LEVELS,
+            generator=generator,
+        )
+        with torch.no_grad():
+            fooled = run(tried.x).argmax(1) != y[left]
+        by_one_step = ~one_step[-1][left] & ~fooled  # the attacker takes the better of the two
+        attacked[left] = torch.where(
+            by_one_step.view(-1, *(1 for _ in x.shape[1:])), single[left], tried.x
+        )
+        lost = left[fooled | by_one_step]
+        standing[lost], broken_at[lost] = False, number
+    return _Attack(places, x, attacked, broken_at, torch.stack(one_step, 1))
+
+
+def _join(parts: list[_Attack]) -> _Attack:
+    columns = ("places", "clean", "attacked", "broken_at", "fgsm_right")
+    return _Attack(*(torch.cat([getattr(part, name) for part in parts]) for name in columns))
+
+
+def _finding(
+    subject: Subject, found: _Attack, radii: Sequence[float], masking: Masking, how: str
+) -> Finding:
+    n = len(found.places)
+    clean = proportion(int((found.broken_at >= 0).sum()), n)
+    by_pgd = [proportion(int((found.broken_at > i).sum()), n) for i in range(len(radii))]
+    by_fgsm = [proportion(int(found.fgsm_right[:, i].sum()), n) for i in range(len(radii))]
+    rows = f"{n:,} of {len(subject.split):,} rows"
+    last = by_pgd[-1]
+    measured = proportion(
+        last.successes or 0, n, note=f"linf radius {_levels(radii[-1])}, {how}, {rows}"
+    )
+    summary = (
+        f"Accuracy falls from {format_value(clean.value)} to {span(measured)} when every pixel may "
+        f"change by {_levels(radii[-1])} ({rows}, {how})."
+    )
+    if masking.reason:
+        summary += " The attack cannot be believed here, so the true accuracy may be far lower."
+        measured = dataclasses.replace(measured, unresolved=masking.reason)
+    evidence: list[Evidence] = [_curve(clean, by_fgsm, by_pgd, radii)]
+    if (shown := _pictures(subject, found, radii)) is not None:
+        evidence.append(shown)
+    evidence += [_table(clean, by_fgsm, by_pgd, radii), _ladder(masking)]
+    return Finding(_NAME, _TITLE, summary, measurement=measured, evidence=tuple(evidence))
+
+
+def _levels(radius: float) -> str:
+    return f"{radius * _LEVELS:.3g}/255"
+
+
+def _curve(
+    clean: Measurement,
+    by_fgsm: list[Measurement],
+    by_pgd: list[Measurement],
+    radii: Sequence[float],
+) -> Lines:
+    x = (0.0, *(radius * _LEVELS for radius in radii))
+
+    def series(name: str, measured: list[Measurement]) -> Series:
+        points = [clean, *measured]
+        return Series(name, x, tuple(m.value for m in points), tuple(span(m) for m in points))
+
+    return Lines(
+        title="Accuracy under attack",
+        x_label="largest change of a pixel, in steps of 1/255",
+        y_label="accuracy",
+        series=(series("FGSM (one step)", by_fgsm), series("PGD (iterated)", by_pgd)),
+    )
+
+
+def _table(
+    clean: Measurement,
+    by_fgsm: list[Measurement],
+    by_pgd: list[Measurement],
+    radii: Sequence[float],
+) -> Table:
+    rows = [("none", "0", clean.value, clean.low, clean.high, clean.n)]
+    for name, measured in (("FGSM", by_fgsm), ("PGD", by_pgd)):
+        for radius, m in zip(radii, measured, strict=True):
+            rows.append((name, _levels(radius), m.value, m.low, m.high, m.n))
+    columns = ("attack", "radius", "accuracy", "low", "high", "rows")
+    return Table("Accuracy under attack, with 95 % intervals", columns, tuple(rows))
+
+
+def _ladder(masking: Masking) -> Table:
+    rows = tuple(
+        (r.name, r.value, r.bar, "passed" if r.passed else "failed") for r in masking.rungs
+    )
+    columns = ("what must hold", "share of rows against it", "largest share allowed", "result")
+    return Table(f"Can the attack be believed? Checks on {masking.n} rows", columns, rows)
+
+
+def _pictures(subject: Subject, found: _Attack, radii: Sequence[float]) -> Picture | None:
+    fooled = ((found.broken_at >= 0) & (found.broken_at < len(radii))).nonzero()[:, 0]
+    # The smallest changes are the most telling.
+    shown = fooled[found.broken_at[fooled].argsort(stable=True)][:_MOST_SHOWN]
+    if not len(shown):
+        return None
+    run = subject.predict or subject.network
+    clean, attacked = found.clean[shown], found.attacked[shown]
+    with torch.no_grad():
+        before, after = run(clean).float().softmax(1), run(attacked).float().softmax(1)
+    classes = subject.schema.target.classes
+    images, captions = [], []
+    for i, at in enumerate(found.broken_at[shown].tolist()):
+        radius = radii[at]
+        change = 0.5 + (attacked[i] - clean[i]) / (2 * radius)  # grey: unchanged
+        images += [clean[i], attacked[i], change]
+        captions += [
+            ("clean", *_answer(before[i], classes)),
+            (f"attacked, {_levels(radius)}", *_answer(after[i], classes)),
+            ("the change,", f"enlarged {0.5 / radius:.0f} times"),
+        ]
+    return contact_sheet(
+        torch.stack(images),
+        captions,
+        title="Clean and attacked images side by side",
+        alt=f"{len(shown)} images, each clean, attacked so that the network takes it for another "
+        f"class, and the change between them, enlarged; to the eye clean and attacked look alike.",
+    )
+
+
+def _answer(probabilities: Tensor, classes: tuple[str, ...]) -> tuple[str, str]:
+    best = int(probabilities.argmax())
+    return shorten(classes[best], 20), f"p = {probabilities[best].item():.2f}"
