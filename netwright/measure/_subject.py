@@ -1,6 +1,7 @@
 """What a quantity is measured on: a network, or the shipped artefact, and rows it has not seen."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,3 +42,49 @@ class Subject:
         run = self.predict or self.network
         with torch.no_grad():
             return torch.cat([run(x).float() for x, _ in self.split.batches(512)])
+
+    def where(self, places: Tensor) -> "Subject":
+        """Restrict the subject to some rows; `outputs` are cut, not computed again.
+
+        Args:
+            places: positions in the split, int64.
+        """
+        chosen = dataclasses.replace(self, split=_Chosen(self.split, places))
+        chosen.__dict__["outputs"] = self.outputs[places]  # where `cached_property` looks first
+        return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Some rows of a split, as a split."""
+
+    split: Split
+    places: Tensor
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def rows(self) -> Tensor:
+        return self.split.rows[self.places]
+
+    @property
+    def y(self) -> Tensor:
+        return self.split.y[self.places]
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        chosen = self.places.tolist()
+        return {k: tuple(names[i] for i in chosen) for k, names in self.split.groups.items()}
+
+    def take(self, places: Tensor | Sequence[int]) -> Tensor:
+        return self.split.take(self.places[torch.as_tensor(places)])
+
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        n = len(self)
+        order = torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
+        for chunk in order.split(batch_size):
+            if not (drop_last and len(chunk) < batch_size):
+                yield self.take(chunk), self.y[chunk]

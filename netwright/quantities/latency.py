@@ -1,16 +1,19 @@
-"""Latency: time to answer one batch, preprocessing included."""
+"""Latency: time to answer one call, preprocessing included."""
 
 from functools import partial
 
 from netwright.finding import Measurement
 from netwright.measure import Subject, latency
+from netwright.quantities._shipped import raw_feeds, start
 from netwright.requirement import Argument, Quantity
 
 __all__ = ["QUANTITIES"]
 
+_INPUTS = 64  # different calls, which are cycled
+
 
 def measure(subject: Subject, *, level: str, batch: int = 1, threads: int = 1) -> Measurement:
-    """Time the shipped file in ONNX Runtime on real rows.
+    """Time the shipped file in ONNX Runtime on real rows, in raw form.
 
     Args:
         subject: what to measure; it must have an artefact.
@@ -19,35 +22,25 @@ def measure(subject: Subject, *, level: str, batch: int = 1, threads: int = 1) -
         threads: intra-op threads of the runtime.
 
     Raises:
-        ValueError: if `subject` has no artefact.
+        ValueError: if `subject` has no artefact, or the file takes no batches of this size.
     """
-    if subject.artefact is None:
-        raise ValueError(
-            f"`latency_{level}` is measured on the shipped file; `subject.artefact` is None."
-        )
-    from netwright.artefact import Session
-
-    session = Session(subject.artefact, threads=threads)
-    inputs = [
-        subject.split.take([(start + i) % len(subject.split) for i in range(batch)])
-        for start in range(0, min(len(subject.split), 64 * batch), batch)
-    ]
-    found = latency(lambda i: session.predict(inputs[i % len(inputs)]))
+    session = start(subject, f"latency_{level}", threads)
+    feeds = raw_feeds(session, subject, batch=batch, most=_INPUTS)
+    found = latency(lambda i: session.run(None, feeds[i % len(feeds)]))
     return found.p50 if level == "p50" else found.p95
 
 
-_SETTINGS = (
-    Argument("batch", int, "rows in one call", default=1),
-    Argument("threads", int, "threads of the runtime", default=1),
-)
 QUANTITIES = tuple(
     Quantity(
         name=f"latency_{level}",
-        summary=f"{words} time of one call, preprocessing included, in ONNX Runtime",
+        summary=f"{words} time of one call in ONNX Runtime, preprocessing included",
         dimension="seconds",
         better="lower",
         measure=partial(measure, level=level),
-        settings=_SETTINGS,
+        settings=(
+            Argument("batch", int, "rows in one call", default=1, least=1),
+            Argument("threads", int, "threads of the runtime", default=1, least=1),
+        ),
         needs="artefact",
     )
     for level, words in (("p50", "median"), ("p95", "95th percentile of the"))

@@ -1,19 +1,19 @@
-"""Parameters: trainable numbers of the network."""
+"""Parameters: the numbers a network has learned."""
 
 from netwright.finding import Measurement
-from netwright.measure import Subject
+from netwright.measure import Subject, parameters
 from netwright.requirement import Quantity
 
 __all__ = ["QUANTITIES"]
 
 
 def measure(subject: Subject) -> Measurement:
-    """Count the network's parameters; a parameter used twice counts once.
+    """Count the network's parameters; one that is used twice counts once.
 
     Args:
         subject: what to measure.
     """
-    count = float(sum(p.numel() for p in subject.network.parameters()))
+    count = float(parameters(subject.network))
     return Measurement(value=count, low=count, high=count, n=1, unit="parameters")
 
 

@@ -2,6 +2,7 @@
 
 from netwright.finding import Measurement
 from netwright.measure import Subject
+from netwright.quantities._shipped import shipped
 from netwright.requirement import Quantity
 
 __all__ = ["QUANTITIES"]
@@ -16,16 +17,14 @@ def measure(subject: Subject) -> Measurement:
     Raises:
         ValueError: if `subject` has no artefact.
     """
-    if subject.artefact is None:
-        raise ValueError("`size` is measured on the shipped file; `subject.artefact` is None.")
-    size = float(subject.artefact.stat().st_size)
+    size = float(shipped(subject, "size").stat().st_size)
     return Measurement(value=size, low=size, high=size, n=1, unit="bytes")
 
 
 QUANTITIES = (
     Quantity(
         name="size",
-        summary="bytes of the shipped artefact (`model.onnx`); 1 kB = 1000 B, 1 KiB = 1024 B",
+        summary="bytes of the shipped file (`model.onnx`); 1 kB is 1000 bytes, 1 KiB is 1024",
         dimension="bytes",
         better="lower",
         measure=measure,
