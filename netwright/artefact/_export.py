@@ -1,7 +1,7 @@
 """Turn a network into the ONNX graph from what it receives to what it returns, and nothing more.
 
-torch's exporter writes stack traces, module paths and shapes of every value into the file; a user who
-asked for 200 kB pays for those bytes, so they are taken out again.
+torch's exporter writes stack traces, module paths and shapes of every value into the file; a user
+who asked for 200 kB pays for those bytes, so they are taken out again.
 """
 
 import contextlib

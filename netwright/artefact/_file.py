@@ -1,5 +1,6 @@
-"""Open ONNX files that may be damaged or hostile, and cut them at the seam."""
+"""Open ONNX files that may be damaged or hostile."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,74 +9,92 @@ from netwright.artefact._errors import ArtefactError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["SEAM", "cut_at_seam", "encoder_keys", "load_model"]
-
-SEAM = "features"
+__all__ = ["load_model", "properties"]
 
 
-def load_model(path: Path) -> "onnx.ModelProto":
-    """Parse an ONNX file.
+def load_model(path: Path | str) -> "onnx.ModelProto":
+    """Parse an ONNX file, with all weights in memory.
+
+    Weights in other files are read only from the model's own folder or below it.
 
     Args:
         path: the file.
 
     Raises:
-        ArtefactError: if it is not an ONNX model.
+        ArtefactError: if it is no ONNX model, is cut short, or names weights outside its folder.
         FileNotFoundError: if there is none.
     """
     import onnx
     from google.protobuf.message import DecodeError
 
+    place = Path(path)
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(place.read_bytes())
     except DecodeError as error:
-        raise ArtefactError(f"{path} is not an ONNX file, or is damaged: {error}.") from error
+        raise ArtefactError(
+            f"{place} is not an ONNX file, or is damaged ({error}); export it again."
+        ) from error
     if not model.graph.node or not model.graph.output:
-        raise ArtefactError(f"{path} holds no ONNX graph; it may be cut short.")
+        raise ArtefactError(
+            f"{place} holds no ONNX graph: it may be cut short or of another format."
+        )
+    _read_external(model, place)
     return model
 
 
-def encoder_keys(model: "onnx.ModelProto") -> dict[str, tuple[str, ...]]:
-    """List the keys of the LabelEncoders that look up strings, by the name of what they read.
+def properties(model: "onnx.ModelProto") -> dict[str, str]:
+    """Return a model's metadata properties.
 
     Args:
         model: of any origin.
     """
-    found = {}
-    for node in model.graph.node:
-        if node.op_type == "LabelEncoder" and node.domain == "ai.onnx.ml":
-            for attribute in node.attribute:
-                if attribute.name == "keys_strings":
-                    found[node.input[0]] = tuple(s.decode() for s in attribute.strings)
-    return found
+    return {p.key: p.value for p in model.metadata_props}
 
 
-def cut_at_seam(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Keep the part of a graph after the tensor `features`.
-
-    Args:
-        model: written by Netwright.
-    """
+def _read_external(model: "onnx.ModelProto", path: Path) -> None:
     import onnx
-    from onnx import helper
+    from onnx.external_data_helper import load_external_data_for_tensor
 
-    from netwright.artefact._metadata import restore
+    folder = path.resolve().parent
+    for tensor in _tensors(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        target = (folder / location).resolve()
+        if not location or not target.is_relative_to(folder):
+            raise ArtefactError(
+                f"{path} keeps `{tensor.name}` in {location!r}, outside its own folder; such "
+                f"files are refused. Save the model with its weights inside."
+            )
+        if not target.is_file():
+            raise ArtefactError(
+                f"{path} keeps `{tensor.name}` in {location!r}, which is not there; put that file "
+                f"beside the model."
+            )
+        try:
+            load_external_data_for_tensor(tensor, str(folder))
+        except (ValueError, OSError, RuntimeError, onnx.checker.ValidationError) as error:
+            raise ArtefactError(f"{path}: `{tensor.name}` cannot be read: {error}") from error
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        tensor.ClearField("external_data")
 
-    needed, nodes = {model.graph.output[0].name}, []
-    for node in reversed(model.graph.node):
-        if SEAM not in node.output and needed & set(node.output):
-            needed |= set(node.input)
-            nodes.append(node)
-    schema = restore({p.key: p.value for p in model.metadata_props}, {})
-    assert schema is not None
-    kind = onnx.TensorProto.INT64 if schema.input.kind == "text" else onnx.TensorProto.FLOAT
-    seam = helper.make_tensor_value_info(SEAM, kind, ["batch", *schema.input.shape])
-    graph = helper.make_graph(
-        nodes[::-1],
-        "network",
-        [seam],
-        [model.graph.output[0]],
-        [t for t in model.graph.initializer if t.name in needed],
-    )
-    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+def _tensors(model: "onnx.ModelProto") -> "Iterator[onnx.TensorProto]":
+    """Visit every tensor: initializers and attributes, in subgraphs and functions too."""
+    waiting: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
+    while waiting:
+        graph = waiting.pop()
+        yield from getattr(graph, "initializer", ())
+        for sparse in getattr(graph, "sparse_initializer", ()):
+            yield from (sparse.values, sparse.indices)
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                if attribute.HasField("sparse_tensor"):
+                    yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+                yield from attribute.tensors
+                waiting.extend(attribute.graphs)
+                if attribute.HasField("g"):
+                    waiting.append(attribute.g)

@@ -8,16 +8,17 @@
 | `input` | one sentence for people: what to feed |
 | `temperature` | what the logits have been divided by; absent when 1 |
 
-The schema in the file leaves out the class names (they are `classes`), categories and vocabulary (they
-are the keys of the graph's LabelEncoders), and the quantiles of number columns (they are inside the
-network's weights). `restore` puts all but the quantiles back; `schema.json` has everything.
+The schema in the file leaves out the class names (they are `classes`), categories and vocabulary
+(they are the keys of the graph's LabelEncoders), and the quantiles of number columns (they are
+inside the network's weights). `restore` puts all but the quantiles back; `schema.json` has
+everything.
 """
 
 import dataclasses
 import json
-from typing import Any
 
 from netwright.artefact._errors import ArtefactError
+from netwright.artefact._raw import input_names
 from netwright.data import Schema
 
 __all__ = ["describe", "restore"]
@@ -53,43 +54,36 @@ def describe(schema: Schema, *, version: str, temperature: float = 1.0) -> dict[
     return described
 
 
-def restore(properties: dict[str, str], keys: dict[str, tuple[str, ...]]) -> Schema | None:
+def restore(properties: dict[str, str], words: dict[str, tuple[str, ...]]) -> Schema | None:
     """Read the schema back; None if the file was not written by Netwright.
 
     Args:
         properties: the file's metadata properties.
-        keys: for each input of the graph, the keys of the LabelEncoder that reads it.
+        words: categories and vocabulary, by input.
 
     Raises:
         ArtefactError: if the properties are damaged.
     """
     from pydantic import TypeAdapter, ValidationError
 
-    if "schema" not in properties:
+    if "netwright" not in properties or "schema" not in properties:
         return None
     try:
         schema = TypeAdapter(Schema).validate_json(properties["schema"])
-        classes = tuple(json.loads(properties.get("classes", "[]")))
+        classes = TypeAdapter(tuple[str, ...]).validate_json(properties.get("classes", "[]"))
+        float(properties.get("temperature", "1"))
     except (ValidationError, ValueError) as error:
-        raise ArtefactError(f"The model's metadata cannot be read: {error}") from error
-    return dataclasses.replace(
-        schema,
-        input=_with_keys(schema, keys),
-        target=dataclasses.replace(schema.target, classes=classes),
-    )
-
-
-def _with_keys(schema: Schema, keys: dict[str, tuple[str, ...]]) -> Any:
-    from netwright.artefact._raw import input_names
-
-    if schema.input.kind == "text":
-        # The first key is the padding.
-        return dataclasses.replace(schema.input, vocabulary=keys.get("text", ("",))[1:])
+        raise ArtefactError(f"The model's metadata is damaged: {error}") from error
     columns = tuple(
-        dataclasses.replace(column, categories=keys.get(name, ()))
+        dataclasses.replace(column, categories=words.get(name, ()))
         for name, column in zip(input_names(schema), schema.input.columns, strict=False)
     )
-    return dataclasses.replace(schema.input, columns=columns)
+    vocabulary = words.get("text", ()) if schema.input.kind == "text" else ()
+    return dataclasses.replace(
+        schema,
+        input=dataclasses.replace(schema.input, columns=columns, vocabulary=vocabulary),
+        target=dataclasses.replace(schema.target, classes=classes),
+    )
 
 
 def _sentence(schema: Schema) -> str:

@@ -1,27 +1,39 @@
 """What stands in the ONNX graph before the network: raw rows to the tensor called `features`.
 
-Every step is an ONNX operator, so that a program in any language feeds pixels, cells or text and gets
-the same numbers as Netwright:
+Every step is an operator of the graph, so that a program in any language feeds pixels, cells or
+text and gets the same numbers as Netwright:
 
 * image: `image`, uint8 (batch, channels, height, width), divided by 255;
-* table: one input of shape (batch,) a column: strings for categories, float32 for numbers, booleans
-  (0, 1) and dates (days since 1970); an empty string or NaN is missing;
-* text: `text`, strings (batch,): ASCII letters to lower case, split by `TOKENS`, looked up, cut or
-  padded to the network's length. Splitting is `Tokenizer` of ONNX Runtime's own operators.
+* table: one input of shape (batch,) a column: strings for categories, float32 for numbers,
+  booleans (0, 1) and dates (days since 1970); missing is an empty string or NaN, or any word that
+  was not known in training;
+* text: `text`, strings (batch,): ASCII letters to lower case, split, looked up, cut or padded to
+  the network's length. Splitting is `Tokenizer`, one of ONNX Runtime's own operators.
+
+Lower case beyond ASCII: operators know no locale that every machine has. The regular expression
+makes a token of each other letter, so capitals stand in the look-up table beside the small letters
+that the vocabulary holds. Three letters cannot be had so: the Kelvin sign and the I with a dot
+above, which become ASCII, and a capital Sigma that ends a word.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netwright.artefact._errors import ArtefactError
+from netwright.artefact._graph import SEAM
 from netwright.data import Column, Input, Schema
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["RESERVED", "Preprocessing", "input_names", "preprocessing"]
+__all__ = ["RESERVED", "Preprocessing", "input_names", "known_words", "preprocessing"]
 
-RESERVED = ("features", "logits", "probabilities", "values")
+RESERVED = (SEAM, "logits", "probabilities", "values")
+_BLANKS = (
+    r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+)
+_TOKEN = rf"[a-z0-9']+|[^{_BLANKS}a-z0-9]"  # `data`'s, with Python's \s spelt out for RE2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +79,45 @@ def preprocessing(schema: Schema) -> Preprocessing:
         schema: of the task.
 
     Raises:
-        ArtefactError: if the input has no columns or is of a kind that cannot be encoded.
+        ArtefactError: if the input is a table without columns.
     """
     if schema.input.kind == "image":
         return _image(schema.input)
-    if schema.input.kind == "table":
-        return _table(schema)
-    raise ArtefactError(f"Inputs of kind {schema.input.kind!r} cannot be written yet.")
+    return _table(schema) if schema.input.kind == "table" else _text(schema.input)
+
+
+def known_words(model: "onnx.ModelProto") -> dict[str, tuple[str, ...]]:
+    """Read categories and vocabulary back: the words of each look-up, by the input it belongs to.
+
+    Args:
+        model: written by Netwright.
+    """
+    from onnx import numpy_helper
+
+    found: dict[str, tuple[str, ...]] = {}
+    for node in model.graph.node:
+        if node.op_type != "LabelEncoder":
+            continue
+        attributes = {a.name: a for a in node.attribute}
+        words = tuple(s.decode() for s in attributes["keys_strings"].strings)
+        if "values_floats" in attributes:
+            found[node.input[0]] = words
+        else:
+            numbers = numpy_helper.to_array(attributes["values_tensor"].t)
+            found["text"] = words[1 : int(numbers.max())]  # after the padding, before capitals
+    return found
 
 
 def _image(image: Input) -> Preprocessing:
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
     return Preprocessing(
         inputs=(_input("image", TensorProto.UINT8, image.shape),),
         nodes=(
             helper.make_node("Cast", ["image"], ["raw/float"], to=TensorProto.FLOAT),
-            helper.make_node("Div", ["raw/float", "raw/255"], ["features"]),
+            helper.make_node("Div", ["raw/float", "raw/255"], [SEAM]),
         ),
-        initializers=(numpy_helper.from_array(np.float32(255.0), "raw/255"),),
+        initializers=(_constant("raw/255", 255.0, "float32"),),
     )
 
 
@@ -106,12 +137,12 @@ def _table(schema: Schema) -> Preprocessing:
         else:
             inputs.append(_input(name, TensorProto.FLOAT, ()))
             coded.append(name)
+    domains = {"ai.onnx.ml": 4} if nodes else {}
     # A sequence refuses columns of unequal lengths, which plain concatenation would let through.
     nodes.append(helper.make_node("SequenceConstruct", coded, ["raw/columns"]))
     nodes.append(
-        helper.make_node("ConcatFromSequence", ["raw/columns"], ["features"], axis=1, new_axis=1)
+        helper.make_node("ConcatFromSequence", ["raw/columns"], [SEAM], axis=1, new_axis=1)
     )
-    domains = {"ai.onnx.ml": 2} if len(nodes) > 2 else {}
     return Preprocessing(tuple(inputs), tuple(nodes), (), domains)
 
 
@@ -129,7 +160,80 @@ def _codes(name: str, output: str, column: Column) -> "onnx.NodeProto":
     )
 
 
-def _input(name: str, kind: int, shape: tuple[int, ...]) -> Any:
+def _text(text: Input) -> Preprocessing:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    (length,) = text.shape
+    capitals = _capitals()
+    words, numbers = ["", *text.vocabulary], [0, *range(2, len(text.vocabulary) + 2)]
+    for number, token in enumerate(text.vocabulary, start=2):
+        for capital in capitals.get(token, ()):
+            words.append(capital)
+            numbers.append(number)
+    small = len(text.vocabulary) + 1 <= np.iinfo(np.int16).max
+    kind = np.int16 if small else np.int64  # the two kinds that ONNX Runtime looks strings up in
+    nodes = [
+        helper.make_node(
+            "StringNormalizer",
+            ["text"],
+            ["raw/lower"],
+            case_change_action="LOWER",
+            is_case_sensitive=1,
+            locale="C",  # the only one that every machine has
+        ),
+        helper.make_node(
+            "Tokenizer",
+            ["raw/lower"],
+            ["raw/tokens"],
+            domain="com.microsoft",
+            mark=0,
+            mincharnum=1,
+            pad_value="",
+            tokenexp=_TOKEN,
+        ),
+        helper.make_node(
+            "LabelEncoder",
+            ["raw/tokens"],
+            ["raw/numbers"],
+            domain="ai.onnx.ml",
+            keys_strings=words,
+            values_tensor=numpy_helper.from_array(np.array(numbers, kind)),
+            default_tensor=numpy_helper.from_array(np.array([1], kind)),
+        ),
+        helper.make_node("Cast", ["raw/numbers"], ["raw/int64"], to=TensorProto.INT64),
+        helper.make_node("Pad", ["raw/int64", "raw/pads"], ["raw/padded"]),
+        helper.make_node("Slice", ["raw/padded", "raw/0", "raw/length", "raw/1"], [SEAM]),
+    ]
+    constants = (
+        _constant("raw/pads", [0, 0, 0, length], "int64"),
+        _constant("raw/0", [0], "int64"),
+        _constant("raw/length", [length], "int64"),
+        _constant("raw/1", [1], "int64"),
+    )
+    inputs = (_input("text", TensorProto.STRING, ()),)
+    return Preprocessing(inputs, tuple(nodes), constants, {"ai.onnx.ml": 4, "com.microsoft": 1})
+
+
+@functools.cache
+def _capitals() -> dict[str, tuple[str, ...]]:
+    """Which letters beyond ASCII become a letter in lower case."""
+    found: dict[str, tuple[str, ...]] = {}
+    for code in range(0x80, 0x1F000):  # no letter beyond has two cases
+        lower = chr(code).lower()
+        if lower != chr(code) and len(lower) == 1 and not lower.isascii():
+            found[lower] = (*found.get(lower, ()), chr(code))
+    return found
+
+
+def _constant(name: str, value: Any, kind: str) -> "onnx.TensorProto":
+    import numpy as np
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(np.array(value, kind), name)
+
+
+def _input(name: str, kind: int, shape: tuple[int, ...]) -> "onnx.ValueInfoProto":
     from onnx import helper
 
     return helper.make_tensor_value_info(name, kind, ["batch", *shape])

@@ -12,6 +12,7 @@ from netwright import __version__
 from netwright._files import write_atomically
 from netwright.artefact._errors import ArtefactError
 from netwright.artefact._export import OPSET, export_network
+from netwright.artefact._graph import SEAM
 from netwright.artefact._metadata import describe
 from netwright.artefact._raw import RESERVED, Preprocessing, input_names, preprocessing
 from netwright.data import Schema
@@ -114,7 +115,7 @@ def to_onnx(
         _divide_output(model, temperature)
     raw = preprocessing(schema)
     _keep_names_apart(model, (*input_names(schema), *RESERVED))
-    _prepend(model, raw)
+    _prepend(model, raw, schema)
     if output == "logits":
         _append_probabilities(model, schema)
     for key, value in describe(schema, version=__version__, temperature=temperature).items():
@@ -175,8 +176,20 @@ def _keep_names_apart(model: "onnx.ModelProto", taken: tuple[str, ...]) -> None:
                 names[place] = new.get(name, name)
 
 
-def _prepend(model: "onnx.ModelProto", raw: Preprocessing) -> None:
+def _prepend(model: "onnx.ModelProto", raw: Preprocessing, schema: Schema) -> None:
+    from onnx import TensorProto, helper
+
     graph = model.graph
+    kind = TensorProto.INT64 if schema.input.kind == "text" else TensorProto.FLOAT
+    if graph.input[0].type.tensor_type.elem_type != kind:
+        raise ArtefactError(
+            f"`sample` must be {TensorProto.DataType.Name(kind)}, as the network receives its "
+            f"input; got {TensorProto.DataType.Name(graph.input[0].type.tensor_type.elem_type)}."
+        )
+    # Tells a reader where the network begins.
+    graph.value_info.append(
+        helper.make_tensor_value_info(SEAM, kind, ["batch", *schema.input.shape])
+    )
     later = list(graph.node)
     graph.ClearField("node")
     graph.node.extend((*raw.nodes, *later))
