@@ -1,6 +1,6 @@
 """Read an ONNX file as a torch module that can be differentiated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -81,8 +81,8 @@ class OnnxNetwork(nn.Module):
 
     def extra_repr(self) -> str:
         """Say what goes in and out."""
-        (fed,), (made,) = self.graph.inputs, self.graph.outputs
-        return f"{fed.name} {fed.shape} -> {made.name}, {len(self.graph.nodes)} nodes"
+        fed = ", ".join(f"{value.name} {value.shape}" for value in self.graph.inputs)
+        return f"{fed} -> {self.graph.outputs[0].name}, {len(self.graph.nodes)} nodes"
 
     def forward(self, x: Num[Tensor, "batch *features"]) -> Num[Tensor, "batch *outputs"]:
         """Run the graph. A graph that fixes its batch size runs as often as it takes.
@@ -101,13 +101,16 @@ class OnnxNetwork(nn.Module):
         full = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
         return torch.cat([self._run(part) for part in full.split(self._rows)])[: len(x)]
 
-    def trace(self, x: Num[Tensor, "batch *features"]) -> Iterator[tuple[Node, tuple[Tensor, ...]]]:
+    def trace(self, feed: Mapping[str, Tensor]) -> Iterator[tuple[Node, tuple[Tensor, ...]]]:
         """Run the graph, and yield each node with what it makes.
 
         Args:
-            x: as the graph's input; as many rows as it fixes, if it does.
+            feed: a tensor for each input of the graph; as many rows as it fixes, if it does.
+
+        Raises:
+            ArtefactError: if a node cannot take what it is given; names the node.
         """
-        values: dict[str, Tensor | None] = {"": None, self.graph.inputs[0].name: x}
+        values: dict[str, Tensor | None] = {"": None, **feed}
         for name, (holder, key) in self._places.items():
             values[name] = getattr(holder, key)
         for place, node in enumerate(self.graph.nodes):
@@ -120,7 +123,7 @@ class OnnxNetwork(nn.Module):
     def _run(self, x: Tensor) -> Tensor:
         name = self.graph.outputs[0].name
         found = x if name == self.graph.inputs[0].name else None
-        for node, made in self.trace(x):
+        for node, made in self.trace({self.graph.inputs[0].name: x}):
             if name in node.outputs:
                 found = made[node.outputs.index(name)]
         if found is None:  # an output that is a constant

@@ -181,7 +181,7 @@ def start_session(
 @functools.cache
 def _runtime_errors() -> tuple[type[Exception], ...]:
     """List ONNX Runtime's exceptions; they have no common parent below Exception."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
+    import onnxruntime.capi.onnxruntime_pybind11_state as state
 
     found = [kind for kind in vars(state).values() if isinstance(kind, type)]
     return (RuntimeError, *(kind for kind in found if issubclass(kind, Exception)))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from netwright.artefact._graph import Node
 
-__all__ = ["OPERATORS", "explicit_pads", "torch_pads"]
+__all__ = ["OPERATORS", "conv", "explicit_pads", "torch_pads"]
 
 
 def explicit_pads(
@@ -34,7 +34,7 @@ def explicit_pads(
         ]
         less, more = [t // 2 for t in total], [t - t // 2 for t in total]
         return (less, more) if mode == "SAME_UPPER" else (more, less)
-    pads = node.get("pads", (0,) * 2 * n) if mode == "NOTSET" else (0,) * 2 * n
+    pads: Sequence[int] = node.get("pads", (0,) * 2 * n) if mode == "NOTSET" else (0,) * 2 * n
     before, after = list(pads[:n]), list(pads[n:])
     if ceil:
         for i in range(n):
@@ -55,7 +55,15 @@ def torch_pads(before: Sequence[int], after: Sequence[int]) -> list[int]:
     return [p for pair in zip(reversed(before), reversed(after), strict=True) for p in pair]
 
 
-def _conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve in one, two or three dimensions, as `Conv` says.
+
+    Args:
+        node: whose attributes are read.
+        x: (batch, channels, *size).
+        weight: (out channels, channels of a group, *kernel).
+        bias: (out channels,).
+    """
     n = x.dim() - 2
     before, after = explicit_pads(node, x.shape[2:], weight.shape[2:])
     padding: Sequence[int] = before
@@ -156,7 +164,7 @@ def _mean_variance(node: Node, x: Tensor) -> Tensor:
 
 OPERATORS: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "BatchNormalization": _batch_norm,
-    "Conv": _conv,
+    "Conv": conv,
     "ConvTranspose": _conv_transpose,
     "Einsum": _einsum,
     "Gemm": _gemm,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from netwright.artefact._graph import Node, dtypes
-from netwright.artefact._operators._layers import OPERATORS as LAYERS
+from netwright.artefact._operators._layers import conv
 
 __all__ = ["OPERATORS"]
 
@@ -82,7 +82,7 @@ def _matmul_integer(
 def _conv_integer(
     node: Node, x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
 ) -> Tensor:
-    return LAYERS["Conv"](node, _whole(x, x_zero), _filters(w, w_zero))
+    return conv(node, _whole(x, x_zero), _filters(w, w_zero))
 
 
 def _filters(w: Tensor, zero: Tensor | None) -> Tensor:
@@ -118,7 +118,7 @@ def _qlinear_conv(
     y_zero: Tensor,
     bias: Tensor | None = None,
 ) -> Tensor:
-    sums = LAYERS["Conv"](node, _whole(x, x_zero), _filters(w, w_zero))
+    sums = conv(node, _whole(x, x_zero), _filters(w, w_zero))
     spread = [1] * (x.dim() - 2)
     if bias is not None:
         sums = sums + bias.float().reshape(-1, *spread)

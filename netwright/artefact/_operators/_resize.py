@@ -1,7 +1,7 @@
 """Resize and Upsample: one axis after the other, each a product with a small matrix of weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ def _upsample(node: Node, x: Tensor, scales: Tensor | None = None) -> Tensor:
     return _by_scales(x, given, node)
 
 
-def _by_scales(x: Tensor, scales: list[float], node: Node) -> Tensor:
+def _by_scales(x: Tensor, scales: Sequence[float], node: Node) -> Tensor:
     for axis, scale in enumerate(scales):
         if scale != 1:
             n_out = math.floor(x.shape[axis] * scale)
