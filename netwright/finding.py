@@ -139,6 +139,7 @@ class Points:
         series: the groups of points.
         log_x: whether the horizontal axis is logarithmic.
         log_y: whether the vertical axis is logarithmic.
+        diagonal: draw y = x for reference (predicted against true values).
     """
 
     title: str
@@ -147,6 +148,7 @@ class Points:
     series: tuple[Series, ...]
     log_x: bool = False
     log_y: bool = False
+    diagonal: bool = False
     kind: Literal["points"] = "points"
 
 
@@ -250,8 +252,7 @@ def format_value(value: float, unit: str = "") -> str:
         ('1.25 M parameters', '8,970 MACs')
     """
     if not math.isfinite(value):
-        shown = "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
-        return f"{shown} {unit}" if unit in ("bytes", "s", "nats") else shown
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
     size = abs(value)
     if unit == "bytes":
         scale, word = next(((s, w) for s, w in _BYTES if size >= 0.99995 * s), (1.0, "B"))

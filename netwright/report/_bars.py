@@ -3,9 +3,10 @@
 import math
 
 from netwright.finding import Bars
-from netwright.report._frame import Box, axes, canvas, legend, series_class
+from netwright.report._frame import Box, axes, canvas, legend, nothing, series_class
+from netwright.report._numbers import write_column
 from netwright.report._scale import Axis, fit_axis, tick_texts
-from netwright.report._svg import element, shorten, text_width
+from netwright.report._svg import element, shorten, shorten_middle, text_width
 
 __all__ = ["draw_bars"]
 
@@ -59,20 +60,21 @@ def _upright(
     head: float,
 ) -> tuple[str, float]:
     left = max((text_width(t) for t in tick_texts(axis)), default=0.0) + 14
-    top = head + (26 if chart.y_label else 10)
+    top = head + (38 if chart.y_label else 18)
     box = Box(left, top, width - 10, top + height - 72)
     room = (box.right - box.left) / max(1, len(names))
     widest = max((text_width(n) for n in names), default=0.0)
     every = max(1, math.ceil(min(widest + 10, 80) / room))
     ticks = tuple(
-        (box.left + (k + 0.5) * room, shorten(n, room * every - 4))
+        (box.left + (k + 0.5) * room, shorten_middle(n, room * every - 4))
         for k, n in enumerate(names)
         if k % every == 0
     )
     n_series = max(1, len(values))
-    thick = min(44.0, room * (0.72 if room > 6 else 0.9)) / n_series
+    texts = _texts(values)
+    thick = min(44.0, room * (0.66 if room > 6 else 0.9)) / n_series
     zero = axis.place(0.0, box.bottom, box.top)
-    groups = []
+    groups, values_shown = [], []
     for place, group in enumerate(values):
         bars = []
         for k, name in enumerate(names):
@@ -82,13 +84,20 @@ def _upright(
             start = box.left + (k + 0.5) * room + (place - n_series / 2) * thick
             end = axis.place(value, box.bottom, box.top)
             bars.append(_bar(start, min(zero, end), thick, abs(end - zero), title))
+            written = texts[value]
+            if n_series == 1 and len(names) <= 14 and text_width(written) < room:
+                up = min(zero, end) - 6 if value >= 0 else max(zero, end) + 14
+                values_shown.append(
+                    element("text", text=written, class_="value mid", x=start + thick / 2, y=up)
+                )
         groups.append(element("g", *bars, class_=f"{series_class(place)} bars"))
     frame = axes(
         box, axis, chart.y_label, head + 14, x_names=ticks,
         x_label=chart.x_label, x_label_bottom=box.bottom + 38,
     )  # fmt: skip
     base = element("line", class_="axis", x1=box.left, x2=box.right, y1=zero, y2=zero)
-    return frame + "".join(groups) + base, box.bottom + 46
+    empty = "" if any(values) else nothing(box)
+    return frame + "".join([*groups, *values_shown, base, empty]), box.bottom + 46
 
 
 def _lying(
@@ -101,6 +110,7 @@ def _lying(
     widest: float,
 ) -> tuple[str, float]:
     n_series = max(1, len(values))
+    texts = _texts(values)
     thick = 16.0 if n_series == 1 else 11.0
     row = thick * n_series + 9
     left = min(widest + 12, width * 0.38)
@@ -123,7 +133,7 @@ def _lying(
         )
     for k, name in enumerate(names):
         middle = box.top + (k + 0.5) * row
-        shown = shorten(name, left - 12)
+        shown = shorten_middle(name, left - 12)
         whole = element("title", text=name) if shown != name else ""
         parts.append(element("text", whole, text=shown, class_="end", x=left - 8, y=middle + 4))
         for place, group in enumerate(values):
@@ -136,7 +146,7 @@ def _lying(
             parts.append(element("g", bar, class_=f"{series_class(place)} bars"))
             if n_series == 1:
                 parts.append(
-                    element("text", text=f"{value:.4g}", class_="value", x=max(zero, end) + 6,
+                    element("text", text=texts[value], class_="value", x=max(zero, end) + 6,
                             y=middle + 4)
                 )  # fmt: skip
     parts.append(element("line", class_="axis", x1=zero, x2=zero, y1=box.top, y2=box.bottom))
@@ -145,6 +155,11 @@ def _lying(
                 x=(box.left + box.right) / 2, y=box.bottom + 38)
     )  # fmt: skip
     return "".join(parts), box.bottom + 46
+
+
+def _texts(values: list[dict[str, tuple[float, str]]]) -> dict[float, str]:
+    numbers = [float(v) for group in values for v, _ in group.values() if math.isfinite(v)]
+    return dict(zip(numbers, write_column(numbers), strict=True))
 
 
 def _bar(x: float, y: float, width: float, height: float, title: str) -> str:

@@ -15,7 +15,7 @@ from netwright.report._xy import Guide, Pin, draw_lines, draw_points
 
 __all__ = ["Figure", "Image", "chart", "figure"]
 
-_WIDE, _FULL, _NARROW = 520.0, 860.0, 330.0
+_WIDE, _FULL, _NARROW = 520.0, 1000.0, 330.0
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -65,6 +65,7 @@ def chart(
     *,
     guides: tuple[Guide, ...] = (),
     pins: tuple[Pin, ...] = (),
+    full: bool = False,
 ) -> Figure:
     """Draw a chart for wide and for narrow places, and list its data.
 
@@ -73,24 +74,23 @@ def chart(
         ident: unique in the page; the ids of the drawings start with it.
         guides: bounds to draw across a scatter chart.
         pins: points of a scatter chart to ring and name.
+        full: give it a whole row.
 
     Raises:
         ValueError: if a series or a row has another length than its positions.
     """
     _check(evidence)
-    room: Literal["half", "full"] = "half"
     drawings = []
     if isinstance(evidence, Heatmap):
-        full = len(evidence.columns) > 14
-        room = "full" if full else "half"
+        full = full or len(evidence.columns) > 14
         for kind, width in (("wide", _FULL if full else _WIDE), ("narrow", _NARROW)):
             drawings.append(draw_heatmap(evidence, f"{ident}-{kind}", width, kind))
     else:
         if isinstance(evidence, Bars):
             names = {str(p) for s in evidence.series for p in s.x}
-            room = "full" if len(names) > 40 else "half"
+            full = full or len(names) > 40
         for kind, width, height in (
-            ("wide", _FULL if room == "full" else _WIDE, 330.0),
+            ("wide", _FULL if full else _WIDE, 400.0 if full else 330.0),
             ("narrow", _NARROW, 280.0),
         ):
             at = (f"{ident}-{kind}", width, height, kind)
@@ -100,6 +100,7 @@ def chart(
                 drawings.append(draw_points(evidence, *at, guides=guides, pins=pins))
             else:
                 drawings.append(draw_bars(evidence, *at))
+    room = "full" if full else "half"
     return Figure(ident, evidence.title, room, tuple(drawings), None, chart_table(evidence))
 
 
@@ -155,8 +156,8 @@ def _image(picture: Picture) -> Image:
         raise ValueError(f"picture {picture.title!r}: `png` must be base64; {error}.") from error
     if data[:8] != _PNG or len(data) < 24:
         raise ValueError(f"picture {picture.title!r}: `png` must hold a PNG file.")
-    width, height = struct.unpack(">II", data[16:24])
+    width, height = (max(1, side) for side in struct.unpack(">II", data[16:24]))
     # Tiny images are enlarged by a whole number, so that their pixels stay square.
-    times = max(1, 128 // max(width, height, 1)) if picture.pixelated else 1
+    times = max(1, min(860 // width, 144 // height)) if picture.pixelated else 1
     source = f"data:image/png;base64,{picture.png}"
     return Image(source, picture.alt, width * times, height * times, picture.pixelated)

@@ -44,7 +44,18 @@ def inline_drawing(svg: str, name: str) -> str:
         raise ValueError(f"`drawing` must be an `svg` element; got `{root.tag}`.")
     titles = [c for c in root if c.tag.removeprefix(_SVG) == "title"]
     label = root.get("aria-label") or (titles[0].text if titles else None) or name
-    return _write(root, {"role": "img", "aria-label": label})
+    natural = _width(root)
+    size = {"style": f"--natural:{natural:g}px"} if natural else {"width": "100%"}
+    return _write(root, {"role": "img", "aria-label": label, **size})
+
+
+def _width(root: ElementTree.Element) -> float:
+    """Width that the drawing was made for; 0.0 where it does not say."""
+    numbers = re.findall(r"[-+.\d]+(?:e[-+]?\d+)?", root.get("viewBox", ""))
+    try:
+        return float(numbers[2]) if len(numbers) == 4 else float(root.get("width", "0"))
+    except ValueError:
+        return 0.0
 
 
 def _write(node: ElementTree.Element, extra: dict[str, str]) -> str:

@@ -7,7 +7,18 @@ from netwright.report._palette import N_SERIES
 from netwright.report._scale import Axis, tick_texts
 from netwright.report._svg import element, shorten, text_width
 
-__all__ = ["DASHES", "Box", "Legend", "axes", "canvas", "legend", "marker", "series_class"]
+__all__ = [
+    "DASHES",
+    "Box",
+    "Legend",
+    "axes",
+    "canvas",
+    "dash",
+    "legend",
+    "marker",
+    "nothing",
+    "series_class",
+]
 
 DASHES = (None, "7 4", "2 3", "9 3 2 3")
 
@@ -66,9 +77,20 @@ def canvas(
         width=f"{width:g}",
         height=f"{height:g}",
         class_=f"chart {kind}",
+        style=f"max-width:{1.08 * width:.0f}px" if kind == "wide" else None,
         aria_labelledby=f"{ident}-t",
         aria_describedby=f"{ident}-d",
     )
+
+
+def nothing(box: Box) -> str:
+    """Say that a chart is empty, where its data would be.
+
+    Args:
+        box: where the data would go.
+    """
+    x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+    return element("text", text="nothing to draw", class_="mid", x=x, y=y)
 
 
 def series_class(place: int) -> str:
@@ -195,7 +217,9 @@ def axes(
             parts.append(
                 element("line", class_="axis", x1=place, x2=place, y1=box.bottom, y2=tick_end)
             )
-        parts.append(element("text", text=shown, class_="mid", x=place, y=box.bottom + 18))
+        half = text_width(shown) / 2
+        centre = min(max(place, half), box.right + 10 - half) if x is None else place
+        parts.append(element("text", text=shown, class_="mid", x=centre, y=box.bottom + 18))
     parts.append(
         element("line", class_="axis", x1=box.left, x2=box.right, y1=box.bottom, y2=box.bottom)
     )

@@ -3,8 +3,8 @@
 import math
 
 from netwright.finding import Heatmap
-from netwright.report._frame import canvas
-from netwright.report._svg import element, shorten, text_width
+from netwright.report._frame import Box, Legend, canvas, nothing
+from netwright.report._svg import element, shorten, shorten_middle, text_width
 
 __all__ = ["draw_heatmap", "is_confusion"]
 
@@ -43,7 +43,7 @@ def draw_heatmap(chart: Heatmap, ident: str, width: float, kind: str) -> str:
     tall = min(cell, 34.0) if n_rows * cell > width else cell
     upright = max((text_width(n, 11) for n in chart.columns), default=0.0) + 4 <= cell
     column_room = 20.0 if upright else min(
-        max((text_width(n, 11) for n in chart.columns), default=0.0) + 8, 90.0
+        max((text_width(n, 11) for n in chart.columns), default=0.0) + 8, 110.0
     )  # fmt: skip
     head = 22.0 if chart.y_label else 6.0
     left, top = row_room, head + 4
@@ -81,13 +81,20 @@ def draw_heatmap(chart: Heatmap, ident: str, width: float, kind: str) -> str:
         x = min(max(middle, text_width(label) / 2 + 4), width - text_width(label) / 2 - 4)
         parts.append(element("text", text=label, class_="label mid", x=x, y=end + 16))
         end += 22
+    if not chart.rows or not chart.columns:
+        parts = [nothing(Box(0.0, 0.0, width, 60.0))]
+        end = 60.0
     used = max(left + cell * n_columns + 10, width if kind == "narrow" else 320.0)
+    if not _written(chart, cell, tall):
+        ramps = _ramps(chart, width, end + 14)
+        parts.append(ramps.markup)
+        end += ramps.height + 14
     description = _describe(chart)
     return canvas(ident, used, end + 6, chart.title, description, *parts, kind=kind)
 
 
 def _name(name: str, room: float, class_: str, x: float, y: float, **more: str) -> str:
-    shown = shorten(name, room, 11)
+    shown = shorten_middle(name, room, 11)
     whole = element("title", text=name) if shown != name else ""
     return element("text", whole, text=shown, class_=class_, x=x, y=y, **more)
 
@@ -102,9 +109,8 @@ def _cells(chart: Heatmap, left: float, top: float, cell: float, tall: float) ->
     ] if confusion else []  # fmt: skip
     most_wrong = max(wrong, default=0.0) or 1.0
     whole_numbers = all(v == int(v) for v in flat)
-    texts = {v: f"{v:,.0f}" if whole_numbers else f"{v:.2g}" for v in set(flat)}
-    widest = max((text_width(t, 11) for t in texts.values()), default=0.0)
-    write = widest + 4 <= cell and tall >= 15
+    texts = _texts(flat)
+    write = _written(chart, cell, tall)
     titled = sum(1 for v in flat if v) <= _MOST_TITLES
     gap = 1.0 if cell > 9 else 0.0
     parts = []
@@ -134,6 +140,47 @@ def _cells(chart: Heatmap, left: float, top: float, cell: float, tall: float) ->
                     element("text", text=shown, class_="cell", x=x + cell / 2, y=y + tall / 2 + 4)
                 )
     return parts
+
+
+def _texts(flat: list[float]) -> dict[float, str]:
+    whole = all(v == int(v) for v in flat)
+    return {v: f"{v:,.0f}" if whole else f"{v:.2g}" for v in set(flat)}
+
+
+def _written(chart: Heatmap, cell: float, tall: float) -> bool:
+    """Whether the cells are large enough to hold their numbers."""
+    flat = [abs(v) for row in chart.values for v in row if math.isfinite(v)]
+    widest = max((text_width(t, 11) for t in _texts(flat).values()), default=0.0)
+    return widest + 6 <= cell and tall >= 15
+
+
+def _ramps(chart: Heatmap, right: float, top: float) -> Legend:
+    """A key to the tints, where the cells are too small for their numbers."""
+    values = [v for row in chart.values for v in row if math.isfinite(v)]
+    if not values:
+        return Legend("", 0.0)
+    most = max(abs(v) for v in values)
+    ramps = [("heat", "", most)]
+    if is_confusion(chart):
+        wrong = [v for i, row in enumerate(chart.values) for j, v in enumerate(row) if i != j]
+        ramps = [("heat", "hits", most), ("error", "mistakes", max(wrong, default=0.0))]
+    elif min(values) < 0:
+        ramps = [("error", "below 0", -most), ("heat", "above 0", most)]
+    parts, x, y = [], 4.0, top
+    for tone, name, end in ramps:
+        label = f"{name} to {end:,.4g}".strip().replace("-", "−")
+        width = 66 + text_width(label, 11)
+        if x > 4 and x + width > right:
+            x, y = 4.0, y + 20
+        for level in range(0, _LEVELS, 2):
+            parts.append(
+                element(
+                    "rect", class_=f"{tone} q{level}", x=x + 6 * level, y=y, width=12, height=12
+                )
+            )
+        parts.append(element("text", text=label, class_="small", x=x + 66, y=y + 10))
+        x += width + 20
+    return Legend("".join(parts), y + 14 - top)
 
 
 def _describe(chart: Heatmap) -> str:

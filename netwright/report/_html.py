@@ -1,26 +1,26 @@
 """Write a run as one self-contained HTML page: it opens offline, and data can run nothing in it."""
 
 import base64
+import datetime
 import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright._files import write_atomically
-from netwright.finding import Evidence, Finding, Measurement, Picture, Points, Series, format_value
+from netwright.finding import Evidence, Finding, Measurement, Picture, format_value
 from netwright.report._charts import Figure, chart, figure
 from netwright.report._drawing import inline_drawing
 from netwright.report._interval import draw_interval
 from netwright.report._palette import stylesheet
+from netwright.report._search import board_of, scatter_of, search_sentence
 from netwright.report._svg import clean
 from netwright.report._tables import CellView, TableView, view_table
-from netwright.report._verdict import interval_text, row_of, summarise
-from netwright.report._view import LeaderboardRow, RequirementRow, RunView
-from netwright.report._xy import Guide, Pin
+from netwright.report._verdict import bound_text, interval_text, row_of, summarise
+from netwright.report._view import RequirementRow, RunView
 
 if TYPE_CHECKING:
     import jinja2
@@ -31,7 +31,7 @@ __all__ = ["MOST_BYTES", "render_report", "write_report"]
 MOST_BYTES = 2_000_000
 _MOST_LETTERS = 20_000
 _MOST_ROWS = 60
-_MOST_CANDIDATES = 150
+_METHODS = {"wilson": "Wilson", "clopper-pearson": "Clopper-Pearson"}
 
 
 def write_report(view: RunView, path: Path) -> None:
@@ -139,9 +139,6 @@ def _cut(text: str) -> str:
     return f"{text[:_MOST_LETTERS]}\n… ({len(text) - _MOST_LETTERS:,} more characters)"
 
 
-# --- first screen
-
-
 def _verdict_context(view: RunView) -> dict[str, Any]:
     from markupsafe import Markup
 
@@ -162,7 +159,7 @@ def _verdict_context(view: RunView) -> dict[str, Any]:
         r.finding.measurement.confidence for r in view.requirements if r.finding.measurement
     }
     one = len(confidences) == 1
-    heading = f"{confidences.pop():.0%} interval".replace("%", " %") if one else "Interval"
+    heading = f"{confidences.pop():.0%} interval" if one else "Interval"
     return {
         "verdict": summarise(view),
         "rows": rows,
@@ -181,7 +178,7 @@ def _graphic(requirement: RequirementRow) -> str:
     name = f"{format_value(measurement.value, unit)}, interval {interval_text(measurement)}"
     if requirement.bound is not None and requirement.comparison is not None:
         side = "at least" if requirement.comparison == ">=" else "at most"
-        name += f"; required: {side} {format_value(requirement.bound, unit)}"
+        name += f"; required: {side} {bound_text(requirement.bound, unit)}"
     return draw_interval(
         measurement,
         name,
@@ -191,7 +188,13 @@ def _graphic(requirement: RequirementRow) -> str:
     )
 
 
-# --- network and search
+def _search_context(view: RunView, parts: Any) -> dict[str, Any]:
+    scatter = scatter_of(view)
+    return {
+        "search_sentence": search_sentence(view.leaderboard),
+        "scatter": parts.figure(_mark(scatter)) if scatter else None,
+        "board": board_of(view.leaderboard) if view.leaderboard else None,
+    }
 
 
 def _network_context(view: RunView) -> dict[str, Any]:
@@ -201,7 +204,9 @@ def _network_context(view: RunView) -> dict[str, Any]:
     drawing = Markup(inline_drawing(view.drawing, name)) if view.drawing else None
     figures = []
     for item in view.figures:
-        shown, _, unit = format_value(item.value, item.unit).partition(" ")
+        shown, unit = format_value(item.value, item.unit), ""
+        if math.isfinite(item.value):
+            shown, _, unit = shown.partition(" ")
         unit = "" if unit == item.label else unit
         if unit.endswith(f" {item.label}"):  # "M parameters" under the label "parameters"
             unit = unit.removesuffix(f" {item.label}")
@@ -226,128 +231,6 @@ def _network_context(view: RunView) -> dict[str, Any]:
     }
 
 
-def _word(text: str) -> str:
-    """The quantity that a metric's key or a requirement's text begins with."""
-    found = re.match(r"\s*[A-Za-z_]\w*", text)
-    return found[0].strip() if found else text
-
-
-def _search_context(view: RunView, parts: Any) -> dict[str, Any]:
-    board = view.leaderboard
-    scatter = _scatter(view)
-    n_trained = sum(1 for row in board if row.metrics)
-    if not board:
-        sentence = "No candidate was tried within the budget."
-    else:
-        seconds = format_value(sum(row.seconds for row in board), "s")
-        count = "One candidate was" if len(board) == 1 else f"{len(board)} candidates were"
-        sentence = f"{count} tried in {seconds}; {n_trained} were measured."
-        shipped = [row for row in board if row.chosen]
-        sentence += f" Shipped: no. {shipped[0].number}." if shipped else " None was shipped."
-    return {
-        "search_sentence": sentence,
-        "scatter": parts.figure(_mark(scatter)) if scatter else None,
-        "board": _board(board) if board else None,
-    }
-
-
-def _board(board: Sequence[LeaderboardRow]) -> dict[str, Any]:
-    keys = list(dict.fromkeys(key for row in board for key in row.metrics))
-    words = [_word(key) for key in keys]
-    names = [word if words.count(word) == 1 else key for word, key in zip(words, keys, strict=True)]
-    kept = sorted(board, key=lambda row: not row.chosen)[:_MOST_CANDIDATES]
-    rows = []
-    for row in sorted(kept, key=lambda row: row.number):
-        metrics = [_metric(row.metrics.get(key)) for key in keys]
-        cells = [
-            CellView(str(row.number), str(row.number)),
-            CellView(row.name),
-            CellView(row.status),
-            *metrics,
-            _quantity(row.size, "bytes"),
-            CellView("–") if row.params is None else CellView(f"{row.params:,}", str(row.params)),
-            CellView(f"{row.fidelity:.0%}".replace("%", " %"), f"{row.fidelity:.6g}"),
-            _quantity(row.seconds, "s"),
-            CellView("–") if row.parent is None else CellView(str(row.parent), str(row.parent)),
-        ]
-        rows.append({"cells": cells, "chosen": row.chosen, "note": row.note})
-    left_out = len(board) - len(rows)
-    note = f"{left_out:,} more candidates are in the run's ledger." if left_out else ""
-    return {"metrics": names, "rows": rows, "note": note}
-
-
-def _metric(measurement: Measurement | None) -> CellView:
-    return CellView("–") if measurement is None else _quantity(measurement.value, measurement.unit)
-
-
-def _quantity(value: float | None, unit: str) -> CellView:
-    if value is None:
-        return CellView("–")
-    key = f"{value:.10g}" if math.isfinite(value) else ""
-    return CellView(format_value(value, unit), key)
-
-
-def _scatter(view: RunView) -> Figure | None:
-    """The score of each candidate against its size, with the bounds that are stated on either."""
-    drawn = [
-        row
-        for row in view.leaderboard
-        if row.size and view.score in row.metrics and math.isfinite(row.metrics[view.score].value)
-    ]
-    if not drawn:
-        return None
-    largest = max(row.size or 0.0 for row in drawn)
-    smallest = min(row.size or 0.0 for row in drawn)
-    scale, unit = next(
-        ((s, u) for s, u in ((1e9, "GB"), (1e6, "MB")) if largest >= 2 * s), (1e3, "kB")
-    )
-    word = _word(view.score)
-    groups: dict[str, list[LeaderboardRow]] = {}
-    for row in drawn:
-        groups.setdefault(row.status, []).append(row)
-    series = tuple(
-        Series(
-            status,
-            tuple((row.size or 0.0) / scale for row in rows),
-            tuple(row.metrics[view.score].value for row in rows),
-            tuple(
-                f"no. {row.number}, {row.name}: {word} "
-                f"{format_value(row.metrics[view.score].value, row.metrics[view.score].unit)}, "
-                f"{format_value(row.size or 0.0, 'bytes')}"
-                for row in rows
-            ),
-        )
-        for status, rows in groups.items()
-    )
-    log_x = largest > 12 * smallest
-    guides = []
-    for requirement in view.requirements:
-        if requirement.bound is None or not requirement.comparison:
-            continue
-        if requirement.comparison == ">=":
-            side, words = "above", "≥"
-        else:
-            side, words = "below", "≤"
-        if _word(requirement.text) == "size" and requirement.bound > 0:
-            label = f"size {words} {format_value(requirement.bound, 'bytes')}"
-            guides.append(Guide("x", requirement.bound / scale, side, label))
-        elif _word(requirement.text) == word:
-            label = f"{word} {words} {format_value(requirement.bound)}"
-            guides.append(Guide("y", requirement.bound, side, label))
-    pins = tuple(
-        Pin((row.size or 0.0) / scale, row.metrics[view.score].value, f"no. {row.number}, shipped")
-        for row in drawn
-        if row.chosen
-    )
-    title = f"{word} of each candidate against its size".capitalize()
-    points = Points(title, f"size ({unit})", f"{word}, validation split", series, log_x)
-    drawing = chart(points, "search-scatter", guides=tuple(guides), pins=pins)
-    return drawing
-
-
-# --- findings
-
-
 @dataclass(slots=True)
 class _Room:
     """Bytes that are left for evidence."""
@@ -365,27 +248,35 @@ class _Room:
 def _entries(view: RunView, parts: Any, room: int) -> list[dict[str, Any]]:
     left = _Room(room)
     return [
-        _entry(finding, place, parts, left, finding.name in view.errors)
-        for place, finding in enumerate(view.findings)
+        _entry(finding, place, view, parts, left) for place, finding in enumerate(view.findings)
     ]
 
 
-def _entry(finding: Finding, place: int, parts: Any, room: _Room, is_error: bool) -> dict[str, Any]:
+def _entry(finding: Finding, place: int, view: RunView, parts: Any, room: _Room) -> dict[str, Any]:
     from markupsafe import Markup
 
     ident = _ident(place, finding)
-    pictures, figures = [], []
+    blocks: list[dict[str, Any]] = []  # pictures that follow each other stand together
     for k, evidence in enumerate(finding.evidence):
         markup = parts.figure(_mark(_figure(evidence, f"{ident}-{k}", finding)))
         if not room.take(markup):
             markup = parts.left_out(evidence.title)
-        (pictures if isinstance(evidence, Picture) else figures).append(markup)
+        kind = "gallery" if isinstance(evidence, Picture) else "figures"
+        if not blocks or blocks[-1]["kind"] != kind:
+            blocks.append({"kind": kind, "pieces": []})
+        blocks[-1]["pieces"].append(markup)
     line = None
     if finding.measurement is not None:
         measured = finding.measurement
         about = _about(measured)
-        name = f"{format_value(measured.value, measured.unit)}; {about}"
-        graphic = "" if measured.low == measured.high else draw_interval(measured, name)
+        demanded = [r for r in view.requirements if r.finding == finding]
+        if demanded:
+            graphic = _graphic(demanded[0])
+        elif measured.low == measured.high:
+            graphic = ""
+        else:
+            shown = format_value(measured.value, measured.unit)
+            graphic = draw_interval(measured, f"{shown}, interval {interval_text(measured)}")
         line = {
             "value": format_value(measured.value, measured.unit),
             "graphic": Markup(graphic),
@@ -395,16 +286,15 @@ def _entry(finding: Finding, place: int, parts: Any, room: _Room, is_error: bool
     judgement = finding.judgement
     return {
         "ident": ident,
-        "title": finding.title,
+        "title": finding.title or finding.name or "Finding",
         "summary": finding.summary,
         "line": line,
         "verdict": judgement.verdict if judgement else None,
         "requirement": finding.requirement,
         "reason": judgement.reason if judgement else "",
-        "pictures": pictures,
-        "figures": figures,
-        "has_evidence": bool(pictures or figures),
-        "is_error": is_error,
+        "blocks": blocks,
+        "has_evidence": bool(blocks),
+        "is_error": finding.name in view.errors,
     }
 
 
@@ -419,8 +309,8 @@ def _about(measured: Measurement) -> str:
     pieces = []
     if measured.method != "exact" or measured.low != measured.high:
         pieces.append(
-            f"{measured.confidence:.0%}".replace("%", " %")
-            + f" interval {interval_text(measured)} ({measured.method})"
+            f"{measured.confidence:.0%} interval {interval_text(measured)} "
+            f"({_METHODS.get(measured.method, measured.method)})"
         )
     if measured.n > 1:
         pieces.append(f"n = {measured.n:,}")
@@ -429,16 +319,13 @@ def _about(measured: Measurement) -> str:
     return " · ".join(pieces)
 
 
-# --- data and making
-
-
 def _data_context(view: RunView) -> dict[str, Any]:
     total = sum(n for _, n in view.splits)
     splits = [
         {
             "label": name,
             "number": f"{n:,}",
-            "note": f"{n / total:.0%} of the rows".replace("%", " %") if total else "",
+            "note": f"{n / total:.0%} of the rows" if total else "",
         }
         for name, n in view.splits
     ]
@@ -456,7 +343,7 @@ def _data_context(view: RunView) -> dict[str, Any]:
 
 
 def _making_context(view: RunView) -> dict[str, Any]:
-    facts = [("Made", view.created.replace("T", " ")), ("Netwright", view.version)]
+    facts = [("Made", _moment(view.created)), ("Netwright", view.version)]
     if view.seed is not None:
         facts.append(("Seed", str(view.seed)))
     if view.device:
@@ -479,6 +366,16 @@ def _making_context(view: RunView) -> dict[str, Any]:
         )
     budget = view_table(view.budget, headed=True) if view.budget else None
     return {"command": _cut(view.command), "facts": facts, "files": files, "budget": budget}
+
+
+def _moment(created: str) -> str:
+    try:
+        moment = datetime.datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    if moment.tzinfo is None:
+        return moment.strftime("%Y-%m-%d %H:%M")
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _contents(context: dict[str, Any]) -> list[dict[str, Any]]:

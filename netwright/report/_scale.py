@@ -117,7 +117,9 @@ def _tidy(value: float) -> float:
 
 def _step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if rough <= m * power * (1 + 1e-9))
+    # Borders at the geometric means, so that the number of ticks comes out nearest to the aim.
+    share = rough / power
+    return power * (1 if share < 2**0.5 else 2 if share < 10**0.5 else 5 if share < 50**0.5 else 10)
 
 
 def _log_axis(low: float, high: float, n_ticks: int, pad: float) -> Axis:

@@ -3,7 +3,7 @@
 import re
 from html import escape
 
-__all__ = ["clean", "element", "number", "shorten", "text_width"]
+__all__ = ["clean", "element", "number", "shorten", "shorten_middle", "text_width"]
 
 # What XML 1.0 cannot hold: control characters, lone surrogates, non-characters.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -91,3 +91,22 @@ def shorten(text: str, width: float, size: float = 12.0) -> str:
         if kept > room:
             return text[:place].rstrip() + "…"
     return text
+
+
+def shorten_middle(text: str, width: float, size: float = 12.0) -> str:
+    """Cut a name to a width in its middle, since names of a kind often differ only at the end.
+
+    Args:
+        text: one line.
+        width: room, in units of the view box.
+        size: font size, in units of the view box.
+    """
+    text = " ".join(text.split())
+    if text_width(text, size) <= width:
+        return text
+    for kept in range(len(text) - 1, 1, -1):
+        tail = kept // 2
+        cut = f"{text[: kept - tail].rstrip()}…{text[len(text) - tail :].lstrip()}"
+        if text_width(cut, size) <= width:
+            return cut
+    return shorten(text, width, size)

@@ -1,17 +1,16 @@
 """Tables for people: numbers of one column aligned and written alike, long ones cut with a word."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netwright.finding import Bars, Cell, Heatmap, Lines, Points, Table
 from netwright.report._heatmap import is_confusion
+from netwright.report._numbers import write_column
 
 __all__ = ["CellView", "TableView", "chart_table", "view_table"]
 
 _MOST_ROWS = 200
 _MOST_CELLS = 2500
-_MOST_LETTERS = 1000
+_LONGEST_WORD = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class TableView:
         rows: cells.
         note: what was left out, and where it is.
         headed: whether the first cell of each row names the row.
+        loose: for each column, whether it holds words so long that they must be broken.
     """
 
     title: str
@@ -46,6 +46,7 @@ class TableView:
     rows: tuple[tuple[CellView, ...], ...]
     note: str = ""
     headed: bool = False
+    loose: tuple[bool, ...] = ()
 
 
 def view_table(table: Table, *, headed: bool = False, most: int = _MOST_ROWS) -> TableView:
@@ -67,7 +68,7 @@ def view_table(table: Table, *, headed: bool = False, most: int = _MOST_ROWS) ->
             )
     shown = table.rows[:most]
     columns = [[row[k] for row in shown] for k in range(n_columns)]
-    texts = [_column(column) for column in columns]
+    texts = [write_column(column) for column in columns]
     numeric = tuple(
         any(v is not None for v in column)
         and all(
@@ -88,7 +89,11 @@ def view_table(table: Table, *, headed: bool = False, most: int = _MOST_ROWS) ->
         if left_out
         else ""
     )
-    return TableView(table.title, table.columns, numeric, rows, note, headed)
+    loose = tuple(
+        any(_has_long_word(text) for text in (name, *column))
+        for name, column in zip(table.columns, texts, strict=True)
+    )
+    return TableView(table.title, table.columns, numeric, rows, note, headed, loose)
 
 
 def chart_table(chart: Lines | Points | Bars | Heatmap) -> TableView:
@@ -120,6 +125,10 @@ def chart_table(chart: Lines | Points | Bars | Heatmap) -> TableView:
     return view_table(Table(chart.title, columns, tuple(rows)), headed=True)
 
 
+def _has_long_word(text: str) -> bool:
+    return any(len(word) > _LONGEST_WORD for word in text.split())
+
+
 def _matrix_table(chart: Heatmap) -> TableView:
     corner = f"{chart.y_label} \\ {chart.x_label}"
     if len(chart.rows) * len(chart.columns) <= _MOST_CELLS:
@@ -140,40 +149,3 @@ def _matrix_table(chart: Heatmap) -> TableView:
 
 def _key(value: Cell) -> str:
     return "" if value is None or value != value else f"{value:.10g}"
-
-
-def _column(values: Sequence[Cell]) -> list[str]:
-    floats = [v for v in values if isinstance(v, float) and math.isfinite(v)]
-    decimals = _decimals(floats)
-    return [_cell(v, decimals) for v in values]
-
-
-def _decimals(values: list[float]) -> int | None:
-    """Decimals that give every value four digits or so; None where their sizes differ too much."""
-    sizes = [abs(v) for v in values if v]
-    if not sizes:
-        return 0
-    largest, smallest = max(sizes), min(sizes)
-    if largest >= 1e9 or (smallest < 1e-5 * largest and smallest < 1e-3) or largest < 1e-4:
-        return None
-    decimals = max(0, min(6, 3 - math.floor(math.log10(largest))))
-    while decimals and all(float(f"{v:.{decimals}f}") == round(v, decimals - 1) for v in values):
-        decimals -= 1
-    return decimals
-
-
-def _cell(value: Cell, decimals: int | None) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return (f"{value:,}" if abs(value) >= 10_000 else str(value)).replace("-", "−")
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return "not a number" if value != value else ("∞" if value > 0 else "−∞")
-        shown = f"{value:.4g}" if decimals is None else f"{value:,.{decimals}f}"
-        return shown.replace("-", "−") if "e" not in shown else shown
-    if len(value) > _MOST_LETTERS:
-        return f"{value[:_MOST_LETTERS]}… ({len(value) - _MOST_LETTERS:,} more characters)"
-    return value

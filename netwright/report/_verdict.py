@@ -1,5 +1,6 @@
 """Requirements and verdicts in words: one row each, and one sentence for all."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 from netwright.finding import Finding, Measurement, format_value
 from netwright.report._view import RequirementRow, RunView
 
-__all__ = ["Summary", "VerdictRow", "interval_text", "row_of", "rows_of", "summarise"]
+__all__ = ["Summary", "VerdictRow", "bound_text", "interval_text", "row_of", "rows_of", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,32 @@ class Summary:
     about: str
 
 
+def bound_text(bound: float, unit: str) -> str:
+    """Write a bound for people: unlike a measured value it has no digits that mean nothing.
+
+    Args:
+        bound: in base units.
+        unit: as in `Measurement.unit`.
+    """
+    number, blank, word = format_value(bound, unit).partition(" ")
+    if "." in number and "e" not in number:
+        number = number.rstrip("0").rstrip(".")
+    return f"{number}{blank}{word}"
+
+
 def interval_text(measured: Measurement) -> str:
     """Write an interval for people.
 
     Args:
         measured: any measurement.
     """
+    if math.isnan(measured.low) or math.isnan(measured.high):
+        return "not known"
     if measured.low == measured.high:
         return "exact" if measured.method == "exact" else format_value(measured.low, measured.unit)
     low, high = (format_value(v, measured.unit) for v in (measured.low, measured.high))
     number, _, unit = low.partition(" ")
-    if unit and high.endswith(f" {unit}"):  # "0.20 to 0.25 ms"
+    if math.isfinite(measured.low) and unit and high.endswith(f" {unit}"):  # "0.20 to 0.25 ms"
         low = number
     return f"{low} to {high}"
 
@@ -75,7 +91,7 @@ def row_of(requirement: RequirementRow) -> VerdictRow:
     bound = ""
     if requirement.bound is not None and requirement.comparison is not None:
         sign = "≥" if requirement.comparison == ">=" else "≤"
-        bound = f"{sign} {format_value(requirement.bound, unit)}"
+        bound = f"{sign} {bound_text(requirement.bound, unit)}"
     reason = judgement.reason if judgement else "This requirement was not judged."
     return VerdictRow(
         verdict=judgement.verdict if judgement else "undecided",
@@ -115,17 +131,21 @@ def summarise(view: RunView) -> Summary:
         return Summary("none", "No requirement was stated; this is what was measured.", about)
     doubt = f"{undecided} cannot be decided with the data at hand" if undecided else ""
     if broken:
-        which = "its only requirement" if n == 1 else f"{broken} of {n} requirements"
+        which = _all_of(n) if broken == n else f"{broken} of {n} requirements"
         sentence = f"The network breaks {which}{'; ' + doubt if doubt else ''}."
         return Summary("broken", sentence, about)
     if undecided:
-        if n == 1:
-            sentence = "The only requirement cannot be decided with the data at hand."
+        if undecided == n:
+            which = "The only requirement" if n == 1 else f"None of the {n} requirements"
+            sentence = f"{which} {'cannot' if n == 1 else 'can'} be decided with the data at hand."
         else:
             sentence = f"{met} of {n} requirements are met; {doubt}."
         return Summary("undecided", sentence, about)
-    which = {1: "its only requirement", 2: "both requirements"}.get(n, f"all {n} requirements")
-    return Summary("met", f"The network meets {which}.", about)
+    return Summary("met", f"The network meets {_all_of(n)}.", about)
+
+
+def _all_of(n: int) -> str:
+    return {1: "its only requirement", 2: "both requirements"}.get(n, f"all {n} requirements")
 
 
 def _about(view: RunView) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netwright.finding import Lines, Points, Series
-from netwright.report._frame import Box, axes, canvas, dash, legend, marker, series_class
+from netwright.report._frame import Box, axes, canvas, dash, legend, marker, nothing, series_class
 from netwright.report._scale import Axis, fit_axis, tick_texts
-from netwright.report._svg import element, shorten, text_width
+from netwright.report._svg import element, shorten_middle, text_width
 
 __all__ = ["Guide", "Pin", "decimate", "draw_lines", "draw_points"]
 
@@ -98,7 +98,7 @@ def draw_lines(chart: Lines, ident: str, width: float, height: float, kind: str)
     head = key.height if named else 0.0
     left = _left(y)
     right = width - (longest + 20 if direct else 14)
-    top = head + (26 if chart.y_label else 10)
+    top = head + (30 if chart.y_label else 10)
     box = Box(left, top, right, top + height - 72)
     parts = [key.markup if named else ""]
     parts.append(
@@ -126,6 +126,8 @@ def draw_lines(chart: Lines, ident: str, width: float, height: float, kind: str)
         if direct and end is not None:
             ends.append((end, place, series.name))
     parts += _end_labels(ends, box)
+    if not drawn:
+        parts.append(nothing(box))
     description = _describe("Line chart", chart, spots)
     return canvas(ident, width, box.bottom + 46, chart.title, description, *parts, kind=kind)
 
@@ -166,7 +168,7 @@ def draw_points(
     named = len(chart.series) > 1
     key = legend([s.name for s in chart.series], 4.0, width - 4, 0.0)
     head = key.height if named else 0.0
-    top = head + (26 if chart.y_label else 10)
+    top = head + (30 if chart.y_label else 10)
     box = Box(_left(y), top, width - 14, top + height - 72)
     parts = [key.markup if named else "", _allowed(guides, x, y, box)]
     parts.append(
@@ -178,7 +180,16 @@ def draw_points(
             vertical_grid=True,
         )
     )  # fmt: skip
-    parts += [_guide(g, x, y, box) for g in guides]
+    at = [
+        (x.place(px, box.left, box.right), y.place(py, box.bottom, box.top))
+        for group in spots
+        for px, py, _ in group
+    ]
+    crossings = {
+        "x": [y.place(g.value, box.bottom, box.top) for g in guides if g.axis == "y"],
+        "y": [x.place(g.value, box.left, box.right) for g in guides if g.axis == "x"],
+    }
+    parts += [_guide(g, x, y, box, at, crossings[g.axis]) for g in guides]
     faint = " faint" if len(drawn) > 150 else ""
     for place, group in enumerate(spots):
         marks = [
@@ -190,6 +201,8 @@ def draw_points(
         ]  # fmt: skip
         parts.append(element("g", *marks, class_=f"{series_class(place)} points{faint}"))
     parts += [_pin(p, x, y, box) for p in pins]
+    if not drawn:
+        parts.append(nothing(box))
     description = _describe("Scatter chart", chart, spots)
     return canvas(ident, width, box.bottom + 46, chart.title, description, *parts, kind=kind)
 
@@ -243,7 +256,7 @@ def _named_ticks(names: Sequence[str], x: Axis, box: Box) -> tuple[tuple[float, 
     widest = max(text_width(n) for n in names)
     every = max(1, math.ceil(min(widest + 10, 90) / room))
     return tuple(
-        (x.place(k, box.left, box.right), shorten(name, room * every - 6))
+        (x.place(k, box.left, box.right), shorten_middle(name, room * every - 6))
         for k, name in enumerate(names)
         if k % every == 0
     )
@@ -321,22 +334,42 @@ def _allowed(guides: tuple[Guide, ...], x: Axis, y: Axis, box: Box) -> str:
     )  # fmt: skip
 
 
-def _guide(guide: Guide, x: Axis, y: Axis, box: Box) -> str:
+def _guide(
+    guide: Guide,
+    x: Axis,
+    y: Axis,
+    box: Box,
+    at: Sequence[tuple[float, float]],
+    crossings: Sequence[float],
+) -> str:
+    """Draw a bound, its label at the first of a few places where it covers nothing."""
+    width = text_width(guide.label, 11)
     if guide.axis == "x":
         place = x.place(guide.value, box.left, box.right)
-        room = place - box.left
-        side = ("end", place - 6) if room > 90 else ("start", place + 6)
-        at = element("line", class_="guide", x1=place, x2=place, y1=box.top, y2=box.bottom)
-        return at + element(
-            "text", text=guide.label, class_=f"{side[0]} bound", x=side[1], y=box.bottom - 8
+        line = element("line", class_="guide", x1=place, x2=place, y1=box.top, y2=box.bottom)
+        lefts = [place - 6 - width, place + 6]
+        tries = [(left, y) for y in (box.bottom - 8, box.top + 14) for left in lefts]
+    else:
+        place = y.place(guide.value, box.bottom, box.top)
+        line = element("line", class_="guide", x1=box.left, x2=box.right, y1=place, y2=place)
+        lefts = [box.left + 6, (box.left + box.right - width) / 2, box.right - 6 - width]
+        tries = [(left, y) for left in lefts for y in (place + 15, place - 6)]
+    inside = [
+        (left, base)
+        for left, base in tries
+        if box.left <= left <= box.right - width and box.top + 10 <= base <= box.bottom - 4
+    ] or tries
+    free = [
+        (left, base)
+        for left, base in inside
+        if not any(left - 8 < px < left + width + 8 and base - 18 < py < base + 8 for px, py in at)
+        and not any(
+            base - 14 < c < base + 4 if guide.axis == "x" else left - 4 < c < left + width + 4
+            for c in crossings
         )
-    place = y.place(guide.value, box.bottom, box.top)
-    below = place + 15 < box.bottom - 20
-    at = element("line", class_="guide", x1=box.left, x2=box.right, y1=place, y2=place)
-    return at + element(
-        "text", text=guide.label, class_="end bound", x=box.right - 6,
-        y=place + 15 if below else place - 6,
-    )  # fmt: skip
+    ] or inside
+    left, base = free[0]
+    return line + element("text", text=guide.label, class_="bound", x=left, y=base)
 
 
 def _pin(pin: Pin, x: Axis, y: Axis, box: Box) -> str:
