@@ -271,4 +271,4 @@ def _pictures(subject: Subject, found: _Attack, radii: Sequence[float]) -> Pictu
 
 def _answer(probabilities: Tensor, classes: tuple[str, ...]) -> tuple[str, str]:
     best = int(probabilities.argmax())
-    return shorten(classes[best], 20), f"p = {probabilities[best].item():.2f}"
+    return f"read as {shorten(classes[best], 20)}", f"p = {probabilities[best].item():.2f}"
