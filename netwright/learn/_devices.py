@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from netwright.data._task import Split, TensorSplit
 
@@ -14,33 +15,42 @@ if TYPE_CHECKING:
 __all__ = ["deterministic", "make_fabric", "resident"]
 
 
-def make_fabric(device: str = "auto") -> "Fabric":
+def make_fabric(device: str = "auto", *, example: Tensor | None = None) -> "Fabric":
     """Make a launched Fabric for one device.
 
-    bfloat16 mixed precision on GPUs that have it; float32 elsewhere.
+    Images, and on GPUs tokens, are computed in bfloat16 mixed precision where the processor has
+    instructions for it; all else in float32. (Measured on an EPYC with avx512_bf16: a step of a
+    convolutional network takes 0.3 to 0.7 of the time, of a Transformer 1.4 times as long.)
 
     Args:
         device: "auto" (the first GPU if there is one, else the CPU), "cpu", "cuda" or "cuda:1".
+        example: a batch of inputs as the network receives them; decides the precision.
 
     Raises:
         ValueError: if the name is not one of these, or the machine has no such GPU.
     """
     from lightning_fabric import Fabric  # 1 s beyond torch itself
+    from lightning_fabric.plugins import MixedPrecision
 
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":
         device = "cuda:0" if n_gpus else "cpu"
     kind, _, number = device.partition(":")
-    if kind == "cpu" and not number:
-        fabric = Fabric(accelerator="cpu", devices=1)
-    elif kind == "cuda" and (number or "0").isdigit():
-        index = int(number or 0)
-        if index >= n_gpus:
-            raise ValueError(f"`device` is {device!r}, but torch sees {n_gpus} GPUs; use `cpu`.")
-        precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-        fabric = Fabric(accelerator="cuda", devices=[index], precision=precision)
-    else:
+    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
         raise ValueError(f"`device` must be `auto`, `cpu`, `cuda` or `cuda:N`; got {device!r}.")
+    index = int(number or 0)
+    if kind == "cuda" and index >= n_gpus:
+        raise ValueError(f"`device` is {device!r}, but torch sees {n_gpus} GPUs; use `cpu`.")
+    images = example is not None and example.ndim == 4
+    tokens = example is not None and not example.is_floating_point()
+    if kind == "cpu":
+        features = torch.cpu.get_capabilities()
+        fast = images and (features.get("avx512_bf16") or features.get("amx_bf16"))
+    else:
+        fast = (images or tokens) and torch.cuda.is_bf16_supported(including_emulation=False)
+    # As an object: the name alone would make Fabric write a line to the terminal.
+    plugin = MixedPrecision("bf16-mixed", kind) if fast else None
+    fabric = Fabric(accelerator=kind, devices=1 if kind == "cpu" else [index], plugins=plugin)
     fabric.launch()
     return fabric
 

@@ -9,7 +9,7 @@ from netwright.data._schema import Target
 from netwright.data._task import Split
 from netwright.learn._losses import loss_for, score_for
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "check_outputs", "evaluate"]
 
 
 class Evaluation(NamedTuple):
@@ -52,6 +52,24 @@ def evaluate(
                 outputs.append(network(x.to(device)).float().cpu())
     finally:
         network.train(training)
-    gathered = torch.cat(outputs)
-    y = split.y.cpu()
+    gathered, y = torch.cat(outputs), split.y.cpu()
+    check_outputs(gathered, y, target)
     return Evaluation(loss_for(target)(gathered, y).item(), score_for(target)(gathered, y))
+
+
+def check_outputs(outputs: Tensor, y: Tensor, target: Target) -> None:
+    """Say so if a network's outputs do not fit the target; some losses would broadcast instead.
+
+    Args:
+        outputs: of a batch.
+        y: its targets.
+        target: what they are.
+
+    Raises:
+        ValueError: if `outputs` is not (batch, `target.width`).
+    """
+    if outputs.shape != (len(y), target.width):
+        raise ValueError(
+            f"`network` must give {(len(y), target.width)} outputs for {len(y)} examples and a "
+            f"target of kind `{target.kind}`; got {tuple(outputs.shape)}."
+        )

@@ -1,10 +1,9 @@
 """The loop that trains a network: the same for steps and seconds, one device and several."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +13,20 @@ from torch import Tensor, nn
 from netwright import _rng
 from netwright.data._schema import Target
 from netwright.data._task import Split
-from netwright.learn import _augment, _optimizers, _schedules
-from netwright.learn._average import WeightAverage
-from netwright.learn._checkpoint import (
-    Checkpoint,
-    optimizer_tensors,
-    read_checkpoint,
-    restore_optimizer,
-    select,
-)
+from netwright.learn._checkpoint import Checkpoint, read_checkpoint, select
 from netwright.learn._devices import deterministic, make_fabric, resident
-from netwright.learn._evaluate import Evaluation, evaluate
 from netwright.learn._events import event_log
-from netwright.learn._limits import Limit, limit_for
-from netwright.learn._losses import loss_for
-from netwright.learn._memory import with_smaller_pieces
-from netwright.learn._mixup import mixup
-from netwright.learn._names import resolve
+from netwright.learn._limits import StepLimit, TimeLimit, limit_for
 from netwright.learn._recipe import Recipe
+from netwright.learn._step import Learner
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 __all__ = ["Epoch", "Fitted", "fit"]
 
-# Below this many steps an evaluation and a checkpoint would cost more than a few percent.
-_STEPS_PER_EPOCH = 50
-# Evaluations and checkpoints may take one part in this many of the time.
-_SHARE = 30
+_STEPS = 50  # fewest in an epoch: a tiny pass is no reason to evaluate and save
+_SHARE = 30  # evaluations, and checkpoints, may each take one part in this many of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,258 +121,199 @@ def fit(
             unknown, or `folder` holds another training.
         KeyboardInterrupt: on Ctrl-C; the last checkpoint stays.
     """
-    identity = {"recipe": asdict(recipe), "seed": seed, "steps": steps, "n_train": len(train)}
-    identity["recipe"]["augment"] = list(recipe.augment)  # as JSON reads it back
-    _check_splits(train, validation)
-    limit = limit_for(steps=steps, seconds=seconds)
+    started = time.monotonic()
+    limit_for(steps=steps, seconds=seconds, started=started)  # before anything is touched
+    for name, split in (("train", train), ("validation", validation)):
+        if not len(split):
+            raise ValueError(f"`{name}` has no rows; give the split at least one.")
+    identity = {
+        "recipe": asdict(recipe) | {"augment": list(recipe.augment)},  # as JSON reads it back
+        "seed": seed,
+        "steps": steps,
+        "rows": [len(train), len(validation)],
+    }
     saved = None if folder is None else read_checkpoint(folder)
     if saved is not None:
         _check_same(saved.state["identity"], identity, folder)
-        limit = limit_for(steps=steps, seconds=seconds, spent=saved.state["seconds"])
-    fabric = fabric or make_fabric(device)
+        started -= saved.state["seconds"]
+    example = train.take([0])
+    direct = fabric is None
+    fabric = fabric or make_fabric(device, example=example)
     home = next((p.device for p in network.parameters()), torch.device("cpu"))
     with deterministic(fabric.device), _rng.seeded(_rng.child_seed(seed, "fit")):
-        training = _Training(network, recipe, target, fabric, limit, seed, compile)
+        learner = Learner(
+            network,
+            recipe,
+            target,
+            fabric=fabric,
+            images=example.ndim == 4,
+            compile=compile,
+            direct=direct,
+        )
+        training = _Training(
+            learner=learner,
+            fabric=fabric,
+            limit=limit_for(steps=steps, seconds=seconds, started=started),
+            started=started,
+            seed=seed,
+            identity=identity,
+        )
         if saved is not None:
             training.restore(saved)
-        with event_log(folder if fabric.is_global_zero else None, step=training.step) as log:
+        mine = folder if fabric.is_global_zero else None
+        with event_log(mine, step=training.step) as log:
             training.run(
                 resident(train, fabric.device),
                 validation,
-                save_to=folder,
-                identity=identity,
-                report=[log] + ([on_epoch] if on_epoch else []),
+                batch_size=recipe.batch_size,
+                patience=recipe.patience,
+                folder=mine,
+                report=(log, on_epoch) if on_epoch else (log,),
             )
-    training.keep_best()
+    assert training.best is not None and training.stopped is not None
+    network.load_state_dict(fabric.broadcast(training.best))
     network.to(device=home, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    assert training.stopped is not None
     return Fitted(
-        network.eval(),
-        tuple(training.epochs),
-        training.step,
-        training.epochs[-1].seconds,
-        training.stopped,
+        network=network.eval(),
+        epochs=tuple(training.epochs),
+        steps=training.step,
+        seconds=training.epochs[-1].seconds,
+        stopped=training.stopped,
     )
 
 
+@dataclass
 class _Training:
-    """A training under way: all that a checkpoint must hold."""
-
-    def __init__(
-        self,
-        network: nn.Module,
-        recipe: Recipe,
-        target: Target,
-        fabric: "Fabric",
-        limit: Limit,
-        seed: int,
-        compile: bool,
-    ) -> None:
-        self.recipe, self.target, self.fabric = recipe, target, fabric
-        self.limit, self.seed = limit, seed
-        self.augment = [resolve(a, _augment, "augmentation") for a in recipe.augment]
-        self.schedule = resolve(recipe.schedule, _schedules, "schedule")
-        self.loss = loss_for(target, label_smoothing=recipe.label_smoothing)
-        make_optimizer = resolve(recipe.optimizer, _optimizers, "optimizer")
-        self.network = network
-        module: Any = torch.compile(network) if compile else network
-        self.model = fabric.setup_module(module)
-        self.optimizer = make_optimizer(
-            network, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self.wrapped: Any = fabric.setup_optimizers(self.optimizer)
-        self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.average = WeightAverage(network, recipe.average) if recipe.average else None
-        self.step = 0
-        self.piece = recipe.batch_size
-        self.epochs: list[Epoch] = []
-        self.best: dict[str, Tensor] | None = None
-        self.best_key = (-math.inf, -math.inf)
-        self.stopped: str | None = None
+    # A training under way: what a checkpoint must hold, and what it is made of.
+    learner: Learner
+    fabric: "Fabric"
+    limit: StepLimit | TimeLimit
+    started: float
+    seed: int
+    identity: dict[str, Any]
+    step: int = 0
+    epochs: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None
+    best_epoch: int = 0
+    stopped: str | None = None
 
     def run(
         self,
         train: Split,
         validation: Split,
         *,
-        save_to: Path | None,
-        identity: dict[str, Any],
-        report: list[Callable[[Epoch], None]],
+        batch_size: int,
+        patience: int,
+        folder: Path | None,
+        report: tuple[Callable[[Epoch], None], ...],
     ) -> None:
-        """Train until the limit, patience or divergence ends it."""
-        per_pass = math.ceil(len(train) / self.recipe.batch_size)
-        batch_size = len(train) // per_pass
-        # An evaluation costs a third of a step for each example.
-        passes = math.ceil(
-            max(_STEPS_PER_EPOCH / per_pass, _SHARE / 3 * len(validation) / len(train))
-        )
-        saving, saved_at = 0.0, -math.inf
-        if self.epochs and not self.stopped and self.limit.over(self.step):
-            self.stopped = self.limit.name  # the time ran out before this resume
+        n_batches = math.ceil(len(train) / batch_size)
+        batch_size = len(train) // n_batches
+        # Evaluating an example costs a third of learning from it.
+        share = _SHARE / 3 * len(validation) / len(train)
+        passes = math.ceil(max(_STEPS / n_batches, share))
+        saving = looking = 0.0
+        saved_at = -math.inf
+        if self.epochs and self.stopped is None and self._progress() >= 1.0:
+            self.stopped = self.limit.name  # the time had run out before this resume
         while self.stopped is None:
-            loss, rate = self._epoch(train, batch_size, passes)
+            until = time.monotonic() + _SHARE * looking
+            loss, rate = self._epoch(train, batch_size, passes, until, len(validation))
             began = time.monotonic()
-            evaluation = self._evaluate(validation)
-            self.limit.reserve(1.2 * (time.monotonic() - began) + saving)
+            found = self.learner.evaluate(validation)
             epoch = Epoch(
                 number=len(self.epochs) + 1,
                 step=self.step,
-                seconds=self.limit.elapsed(),
+                seconds=time.monotonic() - self.started,
                 learning_rate=rate,
                 train_loss=loss,
-                validation_loss=evaluation.loss,
-                validation_score=evaluation.score,
+                validation_loss=found.loss,
+                validation_score=found.score,
             )
-            self._record(epoch)
-            due = self.stopped or time.monotonic() - saved_at >= _SHARE * saving
-            if save_to is not None and due and self.fabric.is_global_zero:
+            self._record(epoch, patience)
+            looking = time.monotonic() - began
+            due = self.stopped is not None or time.monotonic() - saved_at >= _SHARE * saving
+            if folder is not None and due:
                 began = time.monotonic()
-                self.checkpoint(identity).write(save_to)
+                self._checkpoint().write(folder)
                 saved_at = time.monotonic()
                 saving = saved_at - began
             for tell in report:
                 tell(epoch)
+            if isinstance(self.limit, TimeLimit):
+                self.limit.reserved = 1.2 * looking + saving
 
-    def _epoch(self, train: Split, batch_size: int, passes: int) -> tuple[float, float]:
-        # Fresh generators each epoch: a resumed training needs no generator's state.
-        name = f"fit/{len(self.epochs)}"
-        mine = f"{name}/{self.fabric.global_rank}"
-        torch.manual_seed(_rng.child_seed(self.seed, f"{mine}/forward"))
-        order = _rng.child(self.seed, f"{name}/order")
-        augmenting = _rng.child(self.seed, f"{mine}/augment", self.fabric.device)
-        mixing = _rng.child(self.seed, f"{mine}/mixup")
-        self.model.train()
+    def _epoch(
+        self, train: Split, batch_size: int, passes: int, until: float, n_validation: int
+    ) -> tuple[float, float]:
+        # Mean loss, and the last step's learning rate.
+        epoch = len(self.epochs)
+        self.learner.begin(self.seed, epoch)
+        order = _rng.child(self.seed, f"fit/{epoch}/order")
         total = torch.zeros((), device=self.fabric.device)
         first, rate = self.step, 0.0
-        for _ in range(passes):
+        timed = isinstance(self.limit, TimeLimit)
+        while passes > 0 or (timed and self._agree(time.monotonic() < until)):
+            passes -= 1
             for x, y in train.batches(batch_size, generator=order, drop_last=True):
-                rate = self.recipe.learning_rate * self.schedule(self.limit.progress(self.step))
-                total += self._step(x, y, rate, augmenting, mixing)
-                self.step += 1
-                if self.limit.over(self.step):
+                progress = self._progress()
+                if progress >= 1.0 and self.step > first:
                     return (total / (self.step - first)).item(), rate
+                began = time.monotonic()
+                rate = self.learner.rate(progress)
+                total += self.learner.step(x, y, rate=rate)
+                self.step += 1
+                if isinstance(self.limit, TimeLimit) and self.step == 2:
+                    # Until there has been one evaluation, guess: a forward is a third of a step.
+                    took = time.monotonic() - began
+                    self.limit.reserved = 0.4 * took * n_validation / batch_size
         return (total / (self.step - first)).item(), rate
 
-    def _step(
-        self,
-        x: Tensor,
-        y: Tensor,
-        rate: float,
-        augmenting: torch.Generator,
-        mixing: torch.Generator,
-    ) -> Tensor:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        rank, n_ranks, n = self.fabric.global_rank, self.fabric.world_size, len(y)
-        x = x[rank::n_ranks].to(self.fabric.device, non_blocking=True)
-        y = y[rank::n_ranks].to(self.fabric.device, non_blocking=True)
-        for augment in self.augment:
-            x = augment(x, generator=augmenting)
-        partners, weight = y, 1.0
-        if self.recipe.mixup:
-            mixed = mixup(x, alpha=self.recipe.mixup, generator=mixing)
-            x, partners, weight = mixed.x, y[mixed.partner], mixed.weight
+    def _progress(self) -> float:
+        return self._agree(self.limit.progress(self.step))
 
-        def gradients(piece: int) -> Tensor:
-            self.optimizer.zero_grad()
-            total = torch.zeros((), device=self.fabric.device)
-            for xs, ys, others in zip(
-                x.split(piece), y.split(piece), partners.split(piece), strict=True
-            ):
-                outputs = self.model(xs)
-                loss = self.loss(outputs, ys)
-                if weight < 1.0:
-                    loss = weight * loss + (1.0 - weight) * self.loss(outputs, others)
-                # ddp divides by the number of ranks; a rank may hold one example more than another
-                loss = loss * (len(ys) * n_ranks / n)
-                self.fabric.backward(loss)
-                total += loss.detach()
-            return total
+    def _agree(self, value: Any) -> Any:
+        # Clocks differ between ranks, and all must take the same steps at the same rates.
+        timed = isinstance(self.limit, TimeLimit)
+        return self.fabric.broadcast(value) if timed and self.fabric.world_size > 1 else value
 
-        loss, self.piece = with_smaller_pieces(gradients, self.piece)
-        if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm, foreach=True)
-        self.wrapped.step()
-        if self.average is not None:
-            self.average.update()
-        return loss
-
-    def _evaluate(self, validation: Split) -> Evaluation:
-        size = max(self.piece, 256)
-        with self.average.applied() if self.average else contextlib.nullcontext():
-            found, _ = with_smaller_pieces(
-                lambda piece: evaluate(self.network, validation, self.target, batch_size=piece),
-                size,
-            )
-        return self.fabric.broadcast(found)  # all ranks must decide alike
-
-    def _record(self, epoch: Epoch) -> None:
+    def _record(self, epoch: Epoch, patience: int) -> None:
         self.epochs.append(epoch)
-        key = (epoch.validation_score, -epoch.validation_loss)
-        if self.best is None or key >= self.best_key:
-            weights = dict(self.network.state_dict())
-            if self.average is not None:
-                weights |= self.average.tensors
-            self.best_key = key
-            self.best = {name: tensor.clone() for name, tensor in weights.items()}
+        if self.best is None or _merit(epoch) >= _merit(self.epochs[self.best_epoch]):
+            self.best, self.best_epoch = self.learner.weights(), len(self.epochs) - 1
         losses = [e.validation_loss for e in self.epochs]
-        since = len(losses) - 1 - losses.index(min(losses))
         if not math.isfinite(epoch.train_loss):
             self.stopped = "diverged"
-        elif self.limit.over(self.step):
+        elif self._progress() >= 1.0:
             self.stopped = self.limit.name
-        elif self.recipe.patience and since >= self.recipe.patience:
+        elif patience and len(losses) - 1 - losses.index(min(losses)) >= patience:
             self.stopped = "patience"
 
-    def keep_best(self) -> None:
-        """Load the weights of the best epoch into the network."""
-        assert self.best is not None
-        self.network.load_state_dict(self.best)
-
-    def checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
-        """Gather everything a resume needs."""
-        parts = {
-            "network": self.network.state_dict(),
-            "average": {} if self.average is None else self.average.tensors,
-            "best": self.best or {},
-            "optimizer": optimizer_tensors(self.optimizer),
-        }
+    def _checkpoint(self) -> Checkpoint:
+        best = {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
         state = {
-            "identity": identity,
+            "identity": self.identity,
             "step": self.step,
-            "seconds": self.limit.elapsed(),
-            "piece": self.piece,
-            "updates": self.average.updates if self.average else 0,
-            "best_key": self.best_key,
+            "seconds": time.monotonic() - self.started,
+            "piece": self.learner.piece,
+            "best_epoch": self.best_epoch,
             "stopped": self.stopped,
             "epochs": [asdict(epoch) for epoch in self.epochs],
         }
-        return Checkpoint(
-            {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()},
-            state,
-        )
+        return Checkpoint(self.learner.tensors() | best, state)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Continue from a checkpoint."""
-        state, tensors = saved.state, saved.tensors
-        self.network.load_state_dict(select(tensors, "network"))
-        restore_optimizer(self.optimizer, select(tensors, "optimizer"))
-        device = self.fabric.device
-        self.best = {name: t.to(device) for name, t in select(tensors, "best").items()}
-        if self.average is not None:
-            for name, tensor in select(tensors, "average").items():
-                self.average.tensors[name].copy_(tensor)
-            self.average.updates = state["updates"]
-        self.step, self.piece = state["step"], state["piece"]
-        self.best_key = tuple(state["best_key"])
+        state = saved.state
+        self.learner.restore(saved.tensors, step=state["step"], piece=state["piece"])
+        best = select(saved.tensors, "best")
+        self.best = {name: tensor.to(self.fabric.device) for name, tensor in best.items()}
+        self.step, self.best_epoch = state["step"], state["best_epoch"]
         self.stopped = state["stopped"]
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
 
 
-def _check_splits(train: Split, validation: Split) -> None:
-    for name, split in (("train", train), ("validation", validation)):
-        if not len(split):
-            raise ValueError(f"`{name}` has no rows; give the split at least one.")
+def _merit(epoch: Epoch) -> tuple[float, float]:
+    return epoch.validation_score, -epoch.validation_loss
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""How far a training has come, and whether it must end: counted in steps, or on the clock."""
+"""How far a training has come: counted in steps, or on the clock."""
 
 import math
 import time
@@ -6,97 +6,55 @@ import time
 __all__ = ["Limit", "StepLimit", "TimeLimit", "limit_for"]
 
 
-class _Clock:
-    def __init__(self, spent: float) -> None:
-        self._start = time.monotonic() - spent
-
-    def elapsed(self) -> float:
-        """Seconds spent, those before a resume included."""
-        return time.monotonic() - self._start
-
-
-class StepLimit(_Clock):
+class StepLimit:
     """A number of steps; everything about the training is then reproducible."""
 
     name = "steps"  # as `Fitted.stopped` has it
 
-    def __init__(self, steps: int, spent: float = 0.0) -> None:
-        super().__init__(spent)
+    def __init__(self, steps: int) -> None:
         self._steps = steps
 
     def progress(self, step: int) -> float:
-        """Share of the training that is done before a step.
+        """Share of the training that is done; at 1 no further step may be taken.
 
         Args:
-            step: number of the step, from 0.
+            step: steps taken so far.
         """
         return min(1.0, step / self._steps)
 
-    def over(self, step: int) -> bool:
-        """Say whether a step must not be taken.
 
-        Args:
-            step: number of the step, from 0.
-        """
-        return step >= self._steps
-
-    def reserve(self, seconds: float) -> None:
-        """Steps need no time kept back.
-
-        Args:
-            seconds: ignored.
-        """
-
-
-class TimeLimit(_Clock):
+class TimeLimit:
     """Seconds by the monotonic clock, the last evaluation included."""
 
     name = "seconds"
 
-    def __init__(self, seconds: float, spent: float = 0.0) -> None:
-        super().__init__(spent)
+    def __init__(self, seconds: float, started: float) -> None:
         self._seconds = seconds
-        self._reserved = 0.0
+        self._started = started
+        self.reserved = 0.0  # seconds kept back for the last evaluation
 
     def progress(self, step: int) -> float:
-        """Share of the time that is spent.
+        """Share of the time that is spent; at 1 no further step may be taken.
 
         Args:
-            step: ignored.
+            step: steps taken so far; ignored.
         """
-        usable = self._usable()
-        return min(1.0, self.elapsed() / usable) if usable > 0 else 1.0
-
-    def over(self, step: int) -> bool:
-        """Say whether the time that may go into steps is spent.
-
-        Args:
-            step: ignored.
-        """
-        return self.elapsed() >= self._usable()
-
-    def reserve(self, seconds: float) -> None:
-        """Keep back time for the last evaluation.
-
-        Args:
-            seconds: what the last one took, or an estimate.
-        """
-        self._reserved = seconds
-
-    def _usable(self) -> float:
-        return self._seconds - self._reserved
+        usable = self._seconds - self.reserved
+        elapsed = time.monotonic() - self._started
+        return min(1.0, elapsed / usable) if usable > 0 else 1.0
 
 
 Limit = StepLimit | TimeLimit
 
 
-def limit_for(*, steps: int | None, seconds: float | None, spent: float = 0.0) -> Limit:
+def limit_for(*, steps: int | None, seconds: float | None, started: float) -> Limit:
     """Make the limit of a training from exactly one of two counts.
 
     Args:
         steps: optimiser steps, at least 1; None when counted in seconds.
         seconds: wall-clock seconds, above 0; None when counted in steps.
-        spent: seconds spent before a resume.
+        started: the monotonic clock's time when the training began; earlier, by what was spent
+            before, if it is resumed.
 
     Raises:
         ValueError: if both or neither is given, or the one given is not positive.
@@ -108,8 +66,8 @@ def limit_for(*, steps: int | None, seconds: float | None, spent: float = 0.0) -
     if steps is not None:
         if steps < 1:
             raise ValueError(f"`steps` must be at least 1; got {steps}.")
-        return StepLimit(steps, spent)
+        return StepLimit(steps)
     assert seconds is not None  # checked above
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"`seconds` must be a positive number of seconds; got {seconds}.")
-    return TimeLimit(seconds, spent)
+    return TimeLimit(seconds, started)
