@@ -19,7 +19,7 @@ from netwright.artefact._errors import ArtefactError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["OPSET", "export_network"]
+__all__ = ["OPSET", "evaluating", "export_network"]
 
 OPSET = 20
 
@@ -39,7 +39,6 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
         ArtefactError: if the network cannot be traced, fixes its batch size, or uses an operation
             that ONNX lacks.
     """
-    shadow = copy.deepcopy(network).cpu().eval()
     first = sample[:1].detach().cpu()
     rows = first.expand(3, *first.shape[1:]).clone()  # one row would be taken for a constant
     name = type(network).__name__
@@ -47,7 +46,8 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
         import onnxscript  # noqa: F401  # its first import warns
 
         try:
-            with torch.no_grad():
+            with evaluating(network) as shadow, torch.no_grad():
+                weights = set(shadow.state_dict())
                 program = torch.export.export(
                     shadow, (rows,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
                 )
@@ -68,7 +68,7 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
         if exported is None:
             raise ArtefactError(f"torch.onnx.export returned nothing for `network` ({name}).")
         model = exported.model_proto
-    _strip(model)
+    _strip(model, weights)
     _name_batch(model.graph)
     return model
 
@@ -80,6 +80,25 @@ def _name_batch(graph: "onnx.GraphProto") -> None:
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param == symbol:
                 dimension.dim_param = "batch"
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Lend a network in eval mode on the CPU, and leave it as it was.
+
+    Args:
+        network: in any mode, on any device.
+    """
+    devices = {t.device for t in (*network.parameters(), *network.buffers())}
+    if devices - {torch.device("cpu")}:
+        yield copy.deepcopy(network).cpu().eval()
+        return
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        yield network.eval()
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _first_line(error: BaseException) -> str:
@@ -103,7 +122,7 @@ def _silence() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _strip(model: "onnx.ModelProto") -> None:
+def _strip(model: "onnx.ModelProto", weights: set[str]) -> None:
     """Remove everything that no runtime reads; share equal constants."""
     graph = model.graph
     for message in (model, graph):
@@ -117,16 +136,17 @@ def _strip(model: "onnx.ModelProto") -> None:
         message.ClearField("doc_string")
     for node in graph.node:
         node.ClearField("name")  # a value has one producer, so its output's name identifies a node
-    _share_equal_constants(graph)
+    _share_equal_constants(graph, weights)
 
 
-def _share_equal_constants(graph: "onnx.GraphProto") -> None:
+def _share_equal_constants(graph: "onnx.GraphProto", weights: set[str]) -> None:
+    # Weights are left alone, even equal ones: so the size of a file tells nothing of its training.
     kept: dict[tuple[object, ...], str] = {}
     renamed: dict[str, str] = {}
     unique = []
     for tensor in graph.initializer:
         key = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
-        if key in kept:
+        if tensor.name not in weights and key in kept:
             renamed[tensor.name] = kept[key]
         else:
             kept[key] = tensor.name

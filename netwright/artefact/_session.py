@@ -12,7 +12,7 @@ from torch import Tensor
 from netwright.artefact._errors import ArtefactError
 from netwright.artefact._feed import Feed, prepare_rows, raw_feed
 from netwright.artefact._file import load_model, properties
-from netwright.artefact._graph import SEAM, find_seam
+from netwright.artefact._graph import find_seam
 from netwright.artefact._metadata import restore
 from netwright.artefact._raw import known_words
 from netwright.data import Schema
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import ArrayLike
 
-__all__ = ["Session", "cut_at_seam", "start_session"]
+__all__ = ["Session", "cut_at_seam", "cut_before_seam", "start_session"]
 
 
 class Session:
@@ -188,21 +188,40 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 
 
 def cut_at_seam(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Keep the part of a graph from `features` to the first output.
+    """Keep the network alone: from `features` to the first output.
 
     Args:
         model: written by Netwright.
     """
-    from onnx import helper
+    return _cut(model, [_seam(model)], model.graph.output[0])
 
+
+def cut_before_seam(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Keep the preprocessing alone: from the raw inputs to `features`.
+
+    Args:
+        model: written by Netwright.
+    """
+    return _cut(model, list(model.graph.input), _seam(model))
+
+
+def _seam(model: "onnx.ModelProto") -> "onnx.ValueInfoProto":
     seam = find_seam(model)
     assert seam is not None
-    graph = model.graph
-    needed, nodes = {graph.output[0].name}, []
+    return seam
+
+
+def _cut(
+    model: "onnx.ModelProto", inputs: "list[onnx.ValueInfoProto]", output: "onnx.ValueInfoProto"
+) -> "onnx.ModelProto":
+    from onnx import helper
+
+    graph, fed = model.graph, {value.name for value in inputs}
+    needed, nodes = {output.name}, []
     for node in reversed(graph.node):
-        if SEAM not in node.output and needed.intersection(node.output):
+        if needed.intersection(node.output) - fed:
             needed.update(node.input)
             nodes.append(node)
     kept = [tensor for tensor in graph.initializer if tensor.name in needed]
-    network = helper.make_graph(nodes[::-1], "network", [seam], [graph.output[0]], kept)
-    return helper.make_model(network, opset_imports=model.opset_import, ir_version=model.ir_version)
+    part = helper.make_graph(nodes[::-1], "part", inputs, [output], kept)
+    return helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)

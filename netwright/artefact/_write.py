@@ -152,7 +152,9 @@ def _divide_output(model: "onnx.ModelProto", temperature: float) -> None:
         for place, name in enumerate(node.output):
             if name == "logits":
                 node.output[place] = "raw/logits"
-    graph.initializer.append(numpy_helper.from_array(np.array(temperature, np.float32), "temperature"))
+    graph.initializer.append(
+        numpy_helper.from_array(np.array(temperature, np.float32), "temperature")
+    )
     graph.node.append(helper.make_node("Div", ["raw/logits", "temperature"], ["logits"]))
 
 
