@@ -16,6 +16,7 @@ Notation: theta = area, placements = structural components V10 and V01.
 import math
 from statistics import NormalDist
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -145,20 +146,16 @@ def _newcombe(
     z: float,
 ) -> tuple[Float[Tensor, "curves"], Float[Tensor, "curves"]]:
     """Solve |theta - t| = z * std(t) for t below and above theta, by bisection."""
-    extra = (positives + negatives) / 2 - 1
+    area, m, n = (part.cpu().numpy() for part in (theta, positives, negatives))
 
-    def inside(t: Tensor) -> Tensor:
-        shape = 1 + extra * ((1 - t) / (2 - t) + t / (1 + t))
-        return (theta - t) ** 2 <= z**2 * t * (1 - t) * shape / (positives * negatives)
+    def inside(t: np.ndarray) -> np.ndarray:
+        shape = 1 + ((m + n) / 2 - 1) * ((1 - t) / (2 - t) + t / (1 + t))
+        return (area - t) ** 2 <= z**2 * t * (1 - t) * shape / (m * n)
 
-    ends = []
-    for far in (torch.zeros_like(theta), torch.ones_like(theta)):
-        near = theta
-        for _ in range(50):  # to 1e-15
-            middle = (near + far) / 2
-            near, far = (
-                torch.where(inside(middle), middle, near),
-                torch.where(inside(middle), far, middle),
-            )
-        ends.append((near + far) / 2)
-    return ends[0], ends[1]
+    near, far = np.stack([area, area]), np.stack([np.zeros_like(area), np.ones_like(area)])
+    for _ in range(50):  # to 1e-15
+        middle = (near + far) / 2
+        yes = inside(middle)
+        near, far = np.where(yes, middle, near), np.where(yes, far, middle)
+    low, high = torch.from_numpy((near + far) / 2).to(theta.device)
+    return low, high

@@ -1,0 +1,105 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from netwright.measure import bootstrap, resampled_means
+
+
+def mean(means):
+    return means[..., 0]
+
+
+def exponential(shape, generator):
+    return -torch.rand(shape, generator=generator, dtype=torch.double).log()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("statistic", [mean, lambda m: m[..., 0].sqrt(), lambda m: m[..., 0].log()])
+def test_bca_matches_scipy(statistic, generator):
+    losses = exponential((200, 1), generator)
+    found = bootstrap(losses, statistic, n_resamples=20_000, generator=generator)
+    truth = scipy.stats.bootstrap(
+        (losses[:, 0].numpy(),),
+        lambda sample, axis: statistic(torch.tensor(sample.mean(axis))[..., None]).numpy(),
+        n_resamples=20_000,
+        rng=np.random.default_rng(0),
+    )
+    low, high = truth.confidence_interval
+    # Ends of 20,000 resamples have an error of 1.7 % of the standard error; two of them, 3 times.
+    slack = 3 * 1.5 * 0.017 * truth.standard_error
+    assert (found.low, found.high) == pytest.approx((low, high), abs=slack)
+
+
+@pytest.mark.oracle
+def test_examples_of_a_kind_resample_like_rows(generator):
+    kind = torch.randint(3, (500,), generator=generator)
+    rows = torch.tensor([[0.0], [1.0], [5.0]])
+    by_kind = bootstrap(rows, mean, kind=kind, n_resamples=20_000, generator=generator)
+    by_row = bootstrap(rows[kind], mean, n_resamples=20_000, generator=generator)
+    assert by_kind.value == pytest.approx(by_row.value, abs=1e-12)
+    slack = 3 * 1.5 * 0.017 * (by_row.high - by_row.low) / 4  # as above
+    assert (by_kind.low, by_kind.high) == pytest.approx((by_row.low, by_row.high), abs=slack)
+
+
+def test_resampled_means_have_the_right_spread(generator):
+    rows = torch.randn(400, 2, generator=generator, dtype=torch.double)
+    means = resampled_means(rows, n_resamples=5000, generator=generator)
+    assert means.shape == (5000, 2)
+    expected = rows.std(0, correction=0) / math.sqrt(400)
+    # A standard deviation of 5000 draws has a standard error of 1 %.
+    assert means.std(0) / expected == pytest.approx(torch.ones(2), abs=0.03)
+
+
+def test_blocks_of_resamples_change_nothing(generator, monkeypatch):
+    rows = torch.randn(50, 1, generator=generator)
+    state = generator.get_state()
+    whole = resampled_means(rows, n_resamples=300, generator=generator)
+    monkeypatch.setattr("netwright.measure._bootstrap._BLOCK", 50 * 7)
+    generator.set_state(state)
+    parts = resampled_means(rows, n_resamples=300, generator=generator)
+    # The same draws; products of other shapes may add up in another order.
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
+
+
+def test_same_generator_same_interval(generator):
+    losses = exponential((50, 1), generator)
+    pair = [bootstrap(losses, mean, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert pair[0] == pair[1]
+
+
+@pytest.mark.parametrize("n", [1, 9])
+def test_a_handful_of_rows_is_unresolved(n):
+    found = bootstrap(torch.ones(n, 1), mean)
+    assert f"{n} rows are too few" in found.unresolved
+    assert math.isnan(found.value)
+
+
+def test_an_undefined_statistic_is_unresolved(generator):
+    found = bootstrap(torch.zeros(20, 1), lambda m: m[..., 0] / m[..., 0], generator=generator)
+    assert "undefined on these rows (0/0)" in found.unresolved
+
+
+def test_the_interval_holds_the_value_even_if_all_rows_agree(generator):
+    found = bootstrap(torch.full((20, 1), 3.0), mean, generator=generator)
+    assert (found.low, found.value, found.high) == (3.0, 3.0, 3.0)
+
+
+def test_long_splits_get_fewer_resamples():
+    few = resampled_means(torch.zeros(30_000, 1), generator=torch.Generator())
+    assert len(few) == 40_000_000 // 30_000
+    assert len(resampled_means(torch.zeros(10, 1), generator=torch.Generator())) == 4000
+
+
+@pytest.mark.parametrize("runs", [60, pytest.param(600, marks=pytest.mark.claim)])
+def test_coverage_is_as_promised_on_skewed_losses(runs, generator):
+    # Exponential losses, n = 100, their mean.
+    covered = 0
+    for _ in range(runs):
+        losses = exponential((100, 1), generator)
+        found = bootstrap(losses, mean, n_resamples=1000, generator=generator)
+        covered += found.low <= 1.0 <= found.high
+    # BCa errs by O(1/n): 1 % allowed at n = 100, plus three standard errors.
+    assert covered / runs >= 0.95 - 0.01 - 3 * (0.95 * 0.05 / runs) ** 0.5
