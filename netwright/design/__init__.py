@@ -1,21 +1,47 @@
 """Design: what networks are proposed for a task, and how the proposals are searched.
 
-Which one? `portfolio` proposes strong defaults for a task; `build_network` turns a design into a
-plain module.
+Which one? `portfolio` proposes strong defaults for a task, and `build_network` turns one into a
+plain module. `SuccessiveHalving` is the search to use; `RandomSearch` is the yardstick it must
+beat. `Ledger` remembers a search on disk, `choose` picks the network to ship, `pareto_front` and
+`binding` say what else could be had, and `draw` shows it.
 """
 
 from netwright.design._build_network import build_network, family
+from netwright.design._choose import Choice, choose
 from netwright.design._design import Candidate, Design, Strategy
+from netwright.design._draw import Block, blocks_of, draw
+from netwright.design._initialise import Initialisable, initialise
 from netwright.design._json import design_from_json, design_to_json
+from netwright.design._ledger import Ledger
 from netwright.design._portfolio import portfolio
+from netwright.design._price import Price, binding
+from netwright.design._random_search import RandomSearch
+from netwright.design._ranking import pareto_front, shortfall
+from netwright.design._record import Record
+from netwright.design._successive_halving import SuccessiveHalving
 
 __all__ = [
+    "Block",
     "Candidate",
+    "Choice",
     "Design",
+    "Initialisable",
+    "Ledger",
+    "Price",
+    "RandomSearch",
+    "Record",
     "Strategy",
+    "SuccessiveHalving",
+    "binding",
+    "blocks_of",
     "build_network",
+    "choose",
     "design_from_json",
     "design_to_json",
+    "draw",
     "family",
+    "initialise",
+    "pareto_front",
     "portfolio",
+    "shortfall",
 ]

@@ -47,6 +47,15 @@ class Candidate:
 class Strategy(Protocol):
     """A search: it proposes candidates and learns from what they turned out to be."""
 
+    @property
+    def remaining(self) -> float:
+        """Fidelity of all that was asked for but not told yet, and of all that is still to come.
+
+        The share of what is left of the budget that a candidate may use is its fidelity divided by
+        this.
+        """
+        ...
+
     def ask(self) -> Candidate | None:
         """Propose the next candidate; None when the search has nothing more to try."""
         ...

@@ -14,6 +14,8 @@ from netwright.nn._batch_ensemble import (
     mean_log_probabilities,
     spread,
 )
+from netwright.nn._calibrated import Calibrated
+from netwright.nn._columns import ColumnLike
 from netwright.nn._convolution import (
     ConvNorm,
     GlobalPool,
@@ -32,6 +34,8 @@ from netwright.nn._text import TextConvolution, TextGru, embed_words, masked_mea
 
 __all__ = [
     "BatchEnsembleLinear",
+    "Calibrated",
+    "ColumnLike",
     "ConvNorm",
     "Denormalise",
     "GlobalPool",

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from netwright.data._schema import Column
+from netwright.nn._columns import ColumnLike
 from netwright.nn._linear_each import LinearEach
 
 __all__ = ["Periodic", "Standardise"]
@@ -33,7 +33,7 @@ class Standardise(nn.Module):
 
     def __init__(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[ColumnLike],
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -66,7 +66,7 @@ class Periodic(nn.Module):
 
     def __init__(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[ColumnLike],
         *,
         width: int = 16,
         n_frequencies: int = 24,

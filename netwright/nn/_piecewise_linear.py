@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from netwright.data._schema import Column
+from netwright.nn._columns import ColumnLike
 from netwright.nn._linear_each import LinearEach
 
 __all__ = ["PiecewiseLinear"]
@@ -39,7 +39,7 @@ class PiecewiseLinear(nn.Module):
 
     def __init__(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[ColumnLike],
         *,
         width: int = 16,
         n_bins: int = 48,
@@ -103,7 +103,7 @@ class PiecewiseLinear(nn.Module):
         return self.mix(self.encode(x)).flatten(1)
 
 
-def _edges(column: Column, n_bins: int) -> list[float]:
+def _edges(column: ColumnLike, n_bins: int) -> list[float]:
     inner = [q for q in column.quantiles if column.minimum < q < column.maximum]
     if len(inner) > n_bins - 1:  # keep evenly spaced ones
         inner = [inner[(2 * i + 1) * len(inner) // (2 * n_bins - 2)] for i in range(n_bins - 1)]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from netwright.data._schema import Column
+from netwright.nn._columns import ColumnLike
 
 __all__ = ["TableEncoder"]
 
@@ -35,7 +35,7 @@ class TableEncoder(nn.Module):
 
     def __init__(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[ColumnLike],
         *,
         encode_numbers: Callable[..., nn.Module],
         category_width: int = 8,

@@ -1,0 +1,143 @@
+"""Choose among trained candidates, and say what stands in the way when none will do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netwright.design._price import Price, price_of
+from netwright.design._ranking import (
+    higher_is_better,
+    needs_predictions,
+    ranking_key,
+    shortfall,
+    size_of,
+    usable_records,
+)
+from netwright.design._record import Record
+from netwright.finding import Measurement
+from netwright.requirement import Requirement
+
+__all__ = ["Choice", "choose"]
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate to ship, and why.
+
+    Attributes:
+        record: the chosen candidate.
+        qualified: whether its measured values meet every requirement on the validation split.
+        reason: one or two sentences for people.
+        prices: of each requirement; empty without requirements.
+        unreachable: for people, a sentence a line, what binds and what it costs; empty if
+            `qualified`.
+    """
+
+    record: Record
+    qualified: bool
+    reason: str
+    prices: tuple[Price, ...] = ()
+    unreachable: str = ""
+
+
+def choose(
+    records: Sequence[Record], requirements: Sequence[Requirement], *, metric: str
+) -> Choice:
+    """Choose the smallest candidate that meets every requirement for sure, or the nearest to it.
+
+    In this order: candidates all of whose intervals satisfy every requirement (the smallest wins);
+    candidates whose values do, though an interval reaches beyond a bound (the one that is surest);
+    the one that misses by least. When no requirement speaks of predictions, the best by `metric`
+    wins among those that keep to the others; a smaller one within one standard error is preferred.
+
+    Args:
+        records: all that was trained.
+        requirements: what the network must meet; measurements are looked up by their text.
+        metric: the quantity that ranks networks, for example "accuracy".
+
+    Raises:
+        ValueError: if there is no record, none with a finite `metric`, or one lacks a measurement.
+    """
+    usable = usable_records(records, requirements, metric)
+    on_predictions = [r for r in requirements if needs_predictions(r.quantity)]
+    holding = [
+        r for r in usable if all(q.holds(r.measurements[q.text].value) for q in requirements)
+    ]
+    prices = tuple(price_of(q, usable, requirements, metric) for q in requirements)
+    if not holding:
+        best = min(usable, key=lambda r: _missed(r, requirements, metric))
+        missed = [q.text for q in requirements if not q.holds(best.measurements[q.text].value)]
+        reason = (
+            f"No trained candidate meets every requirement; {_name(best)} comes nearest and misses "
+            f"{_listed(missed)}."
+        )
+        return Choice(best, False, reason, prices, _unreachable(best, missed, prices))
+    sure = [r for r in holding if _surely(r, requirements)]
+    if on_predictions and sure:
+        best = min(sure, key=lambda r: (size_of(r), -r.candidate.fidelity, r.candidate.number))
+        reason = (
+            f"{_name(best)} is the smallest of {len(sure)} that meet every requirement on the "
+            f"validation split, interval included."
+        )
+    elif on_predictions:
+        best = min(holding, key=lambda r: (_doubt(r, requirements), *ranking_key(r, metric)))
+        reason = (
+            f"{_name(best)} meets every requirement on the validation split, though an interval "
+            f"reaches beyond a bound; of {len(holding)} such candidates it is the surest."
+        )
+    else:
+        best = _smallest_within_one_error(holding, metric)
+        reason = (
+            f"{_name(best)} is the smallest within one standard error of the best {metric} on the "
+            f"validation split."
+        )
+    return Choice(best, True, reason, prices)
+
+
+def _bad_end(requirement: Requirement, measured: Measurement) -> float:
+    return measured.low if requirement.comparison == ">=" else measured.high
+
+
+def _surely(record: Record, requirements: Sequence[Requirement]) -> bool:
+    return all(q.judge(record.measurements[q.text]).verdict == "met" for q in requirements)
+
+
+def _doubt(record: Record, requirements: Sequence[Requirement]) -> float:
+    measured = [(q, record.measurements[q.text]) for q in requirements]
+    return sum(shortfall(q, _bad_end(q, m)) for q, m in measured)
+
+
+def _missed(record: Record, requirements: Sequence[Requirement], metric: str):
+    total = sum(shortfall(q, record.measurements[q.text].value) for q in requirements)
+    return (total, *ranking_key(record, metric))
+
+
+def _smallest_within_one_error(records: Sequence[Record], metric: str) -> Record:
+    best = min(records, key=lambda r: ranking_key(r, metric))
+    found = best.measurements[metric]
+    higher = higher_is_better(metric)
+    reach = found.value - found.low if higher else found.high - found.value
+    allowed = found.value + (-1 if higher else 1) * reach / _Z95
+    sign = 1 if higher else -1
+    close = [r for r in records if sign * (r.measurements[metric].value - allowed) >= 0]
+    return min(close, key=lambda r: (size_of(r), *ranking_key(r, metric)))
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join(f"`{text}`" for text in texts)
+
+
+def _name(record: Record) -> str:
+    return f"candidate {record.candidate.number} ({record.candidate.design.name})"
+
+
+def _unreachable(best: Record, missed: Sequence[str], prices: Sequence[Price]) -> str:
+    lines = [
+        f"No trained candidate meets every requirement. {_name(best)} comes nearest and misses "
+        f"{_listed(missed)}."
+    ]
+    binds = [f"`{p.requirement}`" for p in prices if p.binds]
+    if binds:
+        lines.append(f"All other requirements could be met without {' or without '.join(binds)}.")
+    return "\n".join(lines + [p.text for p in prices])

@@ -1,0 +1,232 @@
+"""Draw a network as a chain of blocks, with the shape that leaves each and its parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import torch
+from torch import Tensor, nn
+
+from netwright import nn as layers
+from netwright.data._schema import Schema
+from netwright.design._build_network import build_network
+from netwright.design._design import Design
+
+__all__ = ["Block", "blocks_of", "draw"]
+
+_WIDTH, _LEFT, _ROW, _GAP = 420, 16, 48, 16
+_DEEPEST = 4
+# Blocks that are shown whole, and how a person would call them.
+_NAMES: dict[type, Callable[[nn.Module], str]] = {
+    layers.ConvNorm: lambda m: _convolution(m[0]) + (", ReLU" if len(m) > 2 else ""),  # type: ignore
+    layers.Residual: lambda m: f"residual: 2 × [{_convolution(m.branch[0][0])}]",  # type: ignore
+    layers.Separable: lambda m: f"separable {_convolution(m[0][0])}",  # type: ignore
+    layers.SqueezeExcitation: lambda m: "squeeze and excitation",
+    layers.GlobalPool: lambda m: "average over the image",
+    layers.Normalise: lambda m: "normalise each channel",
+    layers.Denormalise: lambda m: "back to the target's units",
+    layers.TableEncoder: lambda m: _columns(m),
+    layers.NgramBag: lambda m: f"sum over n-grams of up to {m.longest} words",  # type: ignore
+    layers.TransformerBlock: lambda m: f"attention ({m.attention.n_heads} heads) + network",  # type: ignore
+    layers.BatchEnsembleLinear: lambda m: f"{len(m.bias)} linear maps, shared weights",  # type: ignore
+    layers.LinearEach: lambda m: f"{len(m.weight)} linear maps",  # type: ignore
+    nn.Linear: lambda m: f"linear, {m.in_features} to {m.out_features}",
+    nn.Conv1d: lambda m: f"{m.out_channels} filters over {m.kernel_size[0]} words",  # type: ignore
+    nn.Conv2d: lambda m: _convolution(m),  # type: ignore
+    nn.Embedding: lambda m: f"vectors of {m.num_embeddings:,} words",
+    nn.GRU: lambda m: f"GRU, state of {m.hidden_size}",
+    nn.ReLU: lambda m: "ReLU",
+    nn.LayerNorm: lambda m: "layer normalisation",
+}
+_UNSEEN = (nn.Dropout, layers.TokenDropout, layers.StochasticDepth, nn.Identity, nn.ConstantPad1d)
+_MIXING = (
+    layers.ConvNorm,
+    layers.Residual,
+    layers.Separable,
+    layers.TransformerBlock,
+    layers.BatchEnsembleLinear,
+    layers.LinearEach,
+    layers.NgramBag,
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.GRU,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One box of the drawing.
+
+    Attributes:
+        path: name of the module inside the network.
+        label: what it does, in words.
+        shape: of what leaves it, without the batch axis.
+        n_parameters: weights that are trained.
+        is_mixing: whether it combines its inputs by learned weights.
+        is_residual: whether its input is carried around it.
+    """
+
+    path: str
+    label: str
+    shape: tuple[int, ...]
+    n_parameters: int
+    is_mixing: bool = False
+    is_residual: bool = False
+
+
+def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
+    """List the blocks of a network in the order in which they run.
+
+    Args:
+        network: a plain module for the schema's inputs; runs once, in eval mode, on zeros.
+        schema: of the task.
+    """
+    shown = dict(_shown(network, "", 0))
+    ran: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+
+    def note(path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            first = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
+            ran.append((path, module, tuple(first.shape[1:])))
+
+        return hook
+
+    handles = [module.register_forward_hook(note(path)) for path, module in shown.items()]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(_example(network, schema))
+    finally:
+        for handle in handles:
+            handle.remove()
+        network.train(was_training)
+    return tuple(
+        Block(
+            path=path,
+            label=_label(module),
+            shape=shape,
+            n_parameters=sum(p.numel() for p in module.parameters()),
+            is_mixing=isinstance(module, _MIXING),
+            is_residual=isinstance(module, layers.Residual | layers.TransformerBlock),
+        )
+        for path, module, shape in ran
+    )
+
+
+def draw(network: nn.Module | Design, schema: Schema) -> str:
+    """Draw a network as SVG.
+
+    Args:
+        network: a module, or the design of one.
+        schema: of the task.
+
+    Returns:
+        An `<svg>` element for a web page: it takes its colours from the page's variables `--ink`,
+        `--surface` and `--accent` where they are set, and describes itself in words.
+    """
+    if isinstance(network, Design):
+        network = build_network(network, schema, seed=0)
+    blocks = blocks_of(network, schema)
+    total = sum(p.numel() for p in network.parameters())
+    first = Block("input", f"{schema.input.kind} input", schema.input.shape, 0)
+    chain = (first, *blocks)
+    height = len(chain) * (_ROW + _GAP) + 12
+    story = "; ".join(f"{b.path}: {b.label}, {_sizes(b)}" for b in chain)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-labelledby="network-title network-story" '
+        f'style="width:100%;max-width:{_WIDTH}px;height:auto;font-family:inherit">',
+        f'<title id="network-title">The network: {len(blocks)} blocks, {total:,} parameters'
+        f"</title>",
+        f'<desc id="network-story">{escape(story)}</desc>',
+        '<defs><marker id="network-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" '
+        'style="fill:var(--ink,#1f2328)"/></marker></defs>',
+    ]
+    for place, block in enumerate(chain):
+        parts += _box(block, 6 + place * (_ROW + _GAP), last=place == len(chain) - 1)
+    return "".join([*parts, "</svg>"])
+
+
+def _box(block: Block, top: int, *, last: bool) -> list[str]:
+    width = _WIDTH - 2 * _LEFT - 28
+    fill = "var(--accent,#0b6bcb)" if block.is_mixing else "var(--ink,#1f2328)"
+    strength = 0.14 if block.is_mixing else 0.05
+    middle = _LEFT + width // 2
+    ink = "fill:var(--ink,#1f2328)"
+    parts = [
+        f"<g><title>{escape(block.path)}: {escape(block.label)}, {escape(_sizes(block))}</title>",
+        f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{_ROW}" rx="8" '
+        f'style="fill:var(--surface,#ffffff)"/>',
+        f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{_ROW}" rx="8" '
+        f'style="fill:{fill};fill-opacity:{strength};stroke:{fill};stroke-opacity:.55"/>',
+        f'<text x="{_LEFT + 12}" y="{top + 20}" font-size="13" font-weight="600" style="{ink}">'
+        f"{escape(_short(block.label, 46))}</text>",
+        f'<text x="{_LEFT + 12}" y="{top + 38}" font-size="12" '
+        f'style="{ink};fill-opacity:.72">{escape(_sizes(block))}</text>',
+        f'<text x="{_LEFT + width - 12}" y="{top + 38}" font-size="11" text-anchor="end" '
+        f'style="{ink};fill-opacity:.72">{escape(_short(block.path, 22))}</text>',
+    ]
+    if block.is_residual:  # the way around
+        right = _LEFT + width
+        parts.append(
+            f'<path d="M{right} {top + 6} h14 q8 0 8 8 v{_ROW - 28} q0 8 -8 8 h-12" '
+            f'marker-end="url(#network-arrow)" style="fill:none;stroke:var(--ink,#1f2328);'
+            f'stroke-width:1.5"/>'
+        )
+    if not last:
+        parts.append(
+            f'<path d="M{middle} {top + _ROW} v{_GAP - 1}" marker-end="url(#network-arrow)" '
+            f'style="stroke:var(--ink,#1f2328);stroke-width:1.5"/>'
+        )
+    return [*parts, "</g>"]
+
+
+def _shown(module: nn.Module, path: str, depth: int) -> list[tuple[str, nn.Module]]:
+    found = []
+    for name, child in module.named_children():
+        inner = f"{path}.{name}" if path else name
+        if isinstance(child, _UNSEEN):
+            continue
+        whole = type(child) in _NAMES or not any(True for _ in child.children())
+        if whole or depth >= _DEEPEST:
+            found.append((inner, child))
+        else:
+            found += _shown(child, inner, depth + 1)
+    return found
+
+
+def _example(network: nn.Module, schema: Schema) -> Tensor:
+    like = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
+    kind = torch.int64 if schema.input.kind == "text" else like.dtype
+    return torch.zeros((1, *schema.input.shape), dtype=kind, device=like.device)
+
+
+def _label(module: nn.Module) -> str:
+    if type(module) in _NAMES:
+        return _NAMES[type(module)](module)
+    return type(module).__name__
+
+
+def _sizes(block: Block) -> str:
+    shape = " × ".join(str(size) for size in block.shape) or "1"
+    return f"{shape} · {block.n_parameters:,} parameters" if block.n_parameters else shape
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _convolution(module: nn.Conv2d) -> str:
+    size = " × ".join(str(k) for k in module.kernel_size)
+    halved = f", every {module.stride[0]}nd pixel" if module.stride[0] == 2 else ""
+    return f"{size} convolution, {module.out_channels} channels{halved}"
+
+
+def _columns(module: nn.Module) -> str:
+    numbers = len(module.number_places)  # type: ignore[arg-type]
+    categories = len(module.category_places)  # type: ignore[arg-type]
+    booleans = len(module.boolean_places)  # type: ignore[arg-type]
+    kinds = [("numbers", numbers), ("booleans", booleans), ("categories", categories)]
+    return "encode " + ", ".join(f"{n} {kind}" for kind, n in kinds if n)

@@ -1,0 +1,156 @@
+"""How candidates compare: by a metric, by size, and by how far they miss a requirement."""
+
+import importlib
+import math
+from collections.abc import Sequence
+
+from netwright.design._record import Record
+from netwright.requirement import Quantity, Requirement
+
+__all__ = [
+    "higher_is_better",
+    "meets",
+    "needs_predictions",
+    "pareto_front",
+    "quantity_of",
+    "ranking_key",
+    "shortfall",
+    "size_of",
+    "usable_records",
+]
+
+
+def pareto_front(records: Sequence[Record], *, metric: str) -> tuple[Record, ...]:
+    """Return the candidates that no other beats in both size and `metric`, smallest first.
+
+    Args:
+        records: all that was trained; those without a finite `metric` are passed over.
+        metric: the quantity that ranks networks.
+    """
+    front: list[Record] = []
+    ordered = [r for r in records if metric in r.measurements and _is_finite(r, metric)]
+    for record in sorted(ordered, key=lambda r: (size_of(r), *ranking_key(r, metric))):
+        if not front or ranking_key(record, metric)[0] < ranking_key(front[-1], metric)[0]:
+            front.append(record)
+    return tuple(front)
+
+
+def shortfall(requirement: Requirement, value: float) -> float:
+    """Say by how much a value misses a bound, on a scale that all quantities share.
+
+    Args:
+        requirement: the bound.
+        value: in base units.
+
+    Returns:
+        The logarithm of a ratio, 0 if the bound holds: of the errors (1 - value) to (1 - bound) for
+        a share that must be large, else of value and bound. 0.69 is twice too much. Infinite if the
+        value is not finite.
+    """
+    if not math.isfinite(value):
+        return math.inf
+    if requirement.holds(value):
+        return 0.0
+    bound = requirement.bound
+    if requirement.comparison == ">=" and 0 <= bound < 1 and value <= 1:
+        return math.log((1 - value) / (1 - bound))
+    low, high = sorted((value, bound))
+    return math.log(high / low) if low > 0 else high - low
+
+
+def higher_is_better(metric: str) -> bool:
+    """Say which direction of a quantity is better, from the catalogue of quantities.
+
+    Args:
+        metric: a quantity's name.
+    """
+    return quantity_of(metric).better == "higher"
+
+
+def ranking_key(record: Record, metric: str) -> tuple[float, float, float, int]:
+    """Sort key of a candidate: best `metric` first, then more training, smaller, earlier.
+
+    Args:
+        record: what was trained.
+        metric: the quantity that ranks networks.
+    """
+    value = record.measurements[metric].value if metric in record.measurements else math.nan
+    signed = -value if higher_is_better(metric) else value
+    rank = signed if math.isfinite(signed) else math.inf
+    return rank, -record.candidate.fidelity, size_of(record), record.candidate.number
+
+
+def meets(record: Record, requirements: Sequence[Requirement]) -> bool:
+    """Say whether a candidate's measured values satisfy requirements, intervals left aside.
+
+    Args:
+        record: what was trained.
+        requirements: looked up among its measurements by their text.
+    """
+    return all(q.holds(record.measurements[q.text].value) for q in requirements)
+
+
+def size_of(record: Record) -> float:
+    """Return the candidate's size in bytes if it was measured, else its number of parameters.
+
+    Args:
+        record: what was trained.
+    """
+    for name in ("size", "params"):
+        if name in record.measurements:
+            return record.measurements[name].value
+    return 0.0
+
+
+def quantity_of(name: str) -> Quantity:
+    """Look a quantity up.
+
+    Args:
+        name: of a quantity in the catalogue.
+    """
+    # The catalogue stands above this file; it is resolved by name, at call time.
+    return importlib.import_module("netwright.quantities").CATALOGUE[name]
+
+
+def needs_predictions(name: str) -> bool:
+    """Say whether a quantity depends on what the network predicts, not on its cost alone.
+
+    Args:
+        name: of a quantity in the catalogue.
+    """
+    return quantity_of(name).needs in ("predictions", "attack")
+
+
+def usable_records(
+    records: Sequence[Record], requirements: Sequence[Requirement], metric: str
+) -> list[Record]:
+    """Leave out what diverged.
+
+    Args:
+        records: all that was trained.
+        requirements: each must have been measured on each record.
+        metric: must have been measured on each record.
+
+    Raises:
+        ValueError: if there is no record, none with a finite `metric`, or one lacks a measurement.
+    """
+    if not records:
+        raise ValueError("`records` is empty: no candidate was trained, so none can be chosen.")
+    for record in records:
+        for name in (metric, *(q.text for q in requirements)):
+            if name not in record.measurements:
+                raise ValueError(
+                    f"Candidate {record.candidate.number} ({record.candidate.design.name}) has no "
+                    f"measurement of `{name}`; it has {', '.join(record.measurements) or 'none'}."
+                )
+    usable = [r for r in records if _is_finite(r, metric) and r.status != "diverged"]
+    if not usable:
+        raise ValueError(
+            f"None of the {len(records)} trained candidates has a finite `{metric}`: every one "
+            f"diverged. Check the data for extreme values, or lower the learning rate."
+        )
+    return usable
+
+
+def _is_finite(record: Record, metric: str) -> bool:
+    return math.isfinite(record.measurements[metric].value)

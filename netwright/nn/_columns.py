@@ -1,0 +1,38 @@
+"""What the encoders of tables must know about a column."""
+
+from typing import Protocol, runtime_checkable
+
+__all__ = ["ColumnLike"]
+
+
+@runtime_checkable
+class ColumnLike(Protocol):
+    """A column of a table; `data.Column` is one. Statistics come from the training split.
+
+    Attributes:
+        kind: "number", "date", "boolean" or "category".
+        categories: the values of a category column; the tensor counts them from 1.
+        has_missing: whether numbers, dates or booleans were missing (NaN) in training.
+        mean: mean over present values.
+        std: standard deviation over present values.
+        minimum: smallest present value.
+        maximum: largest present value.
+        quantiles: increasing inner quantiles.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def categories(self) -> tuple[str, ...]: ...
+    @property
+    def has_missing(self) -> bool: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def std(self) -> float: ...
+    @property
+    def minimum(self) -> float: ...
+    @property
+    def maximum(self) -> float: ...
+    @property
+    def quantiles(self) -> tuple[float, ...]: ...
