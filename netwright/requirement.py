@@ -18,9 +18,10 @@ from netwright.finding import Judgement, Measurement, format_value
 if TYPE_CHECKING:
     from netwright.data import Schema
 
-__all__ = ["Argument", "Quantity", "Requirement"]
+__all__ = ["Argument", "Quantity", "Requirement", "units"]
 
 Dimension = Literal["ratio", "score", "bytes", "seconds", "count", "nats", "target"]
+_GREEK = "\u03bcs"  # microseconds with the Greek mu, which looks like the micro sign
 _UNITS: dict[str, dict[str, Fraction]] = {
     "ratio": {"": Fraction(1), "%": Fraction(1, 100)},
     "score": {"": Fraction(1), "%": Fraction(1, 100)},
@@ -38,14 +39,13 @@ _UNITS: dict[str, dict[str, Fraction]] = {
         "s": Fraction(1),
         "ms": Fraction(1, 10**3),
         "us": Fraction(1, 10**6),
-        "µs": Fraction(1, 10**6),  # micro sign
-        "μs": Fraction(1, 10**6),  # Greek mu, which looks the same
+        "\u00b5s": Fraction(1, 10**6),
+        _GREEK: Fraction(1, 10**6),
     },
     "count": {"": Fraction(1), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9)},
     "nats": {"": Fraction(1), "nats": Fraction(1)},
     "target": {"": Fraction(1)},
 }
-_OBLIGATORY = ("bytes", "seconds")
 _LONGEST = 1000  # characters of a requirement
 _MOST_SAMPLES = 10**9  # more than anyone will gather
 # Exponents are short, so that no number takes gigabytes to write out.
@@ -57,7 +57,7 @@ _PATTERN = re.compile(
          (?:\((?P<arguments>{_QUOTED})\))?\s*
          (?P<comparison>[<>=≤≥⩽⩾!]+)\s*
          (?P<bound>{_NUMBER}(?:\s*/\s*{_NUMBER})?)\s*
-         (?P<unit>[A-Za-zµμ%]*)\s*
+         (?P<unit>[A-Za-z\u00b5\u03bc%]*)\s*
          (?:@\s*(?P<settings>.*?))?\s*""",
     re.VERBOSE | re.DOTALL,
 )
@@ -269,6 +269,20 @@ class Requirement:
         )
 
 
+def units(quantity: Quantity) -> tuple[str, ...]:
+    """List the units that a bound on a quantity may carry; an empty one if it may have none.
+
+    Args:
+        quantity: of the catalogue.
+
+    Example:
+        >>> from netwright.quantities import CATALOGUE
+        >>> units(CATALOGUE["accuracy"])
+        ('', '%')
+    """
+    return tuple(unit for unit in _UNITS[quantity.dimension] if unit != _GREEK)
+
+
 def _lookup(name: str) -> Quantity:
     # The catalogue stands above this file; it is resolved by name, at call time.
     catalogue: Mapping[str, Quantity] = importlib.import_module("netwright.quantities").CATALOGUE
@@ -282,15 +296,15 @@ def _lookup(name: str) -> Quantity:
 
 
 def _read_bound(number: str, unit: str, quantity: Quantity, text: str) -> float:
-    units = _UNITS[quantity.dimension]
-    known = ", ".join(f"`{u}`" for u in units if u and u != "μs") or "no unit"
-    if not unit and quantity.dimension in _OBLIGATORY:
+    scales = _UNITS[quantity.dimension]
+    known = ", ".join(f"`{u}`" for u in units(quantity) if u) or "no unit"
+    if not unit and unit not in scales:
         raise ValueError(f"`{quantity.name}` needs a unit ({known}); got none in {text!r}.")
-    if unit not in units:
-        near = {u.lower(): u for u in units}.get(unit.lower())
+    if unit not in scales:
+        near = {u.lower(): u for u in scales}.get(unit.lower())
         hint = f" Did you mean `{near}`?" if near else ""
         raise ValueError(f"`{quantity.name}` takes {known}; got `{unit}` in {text!r}.{hint}")
-    exact = _fraction(number, "bound", text) * units[unit]
+    exact = _fraction(number, "bound", text) * scales[unit]
     if quantity.dimension == "ratio" and not 0 <= exact <= 1:
         hint = f" Did you mean `{number} %`?" if not unit and 1 < exact <= 100 else ""
         raise ValueError(f"`{quantity.name}` lies in [0, 1]; got {number}{unit} in {text!r}.{hint}")

@@ -48,7 +48,7 @@ def check(arguments: Mapping[str, Any], schema: Schema | None) -> None:
         known = ", ".join(f"`{name}`" for name in schema.groups) or "none"
         raise ValueError(
             f"`by` must name a group column; got `{arguments['by']}`, known: {known}. "
-            f"Name group columns when you load the data."
+            f"Name them when you load the data: `load(..., by=...)` or `--by`."
         )
 
 
