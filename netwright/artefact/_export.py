@@ -6,10 +6,12 @@ who asked for 200 kB pays for those bytes, so they are taken out again.
 
 import contextlib
 import copy
+import functools
 import logging
+import unittest.mock
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
     first = sample[:1].detach().cpu()
     rows = first.expand(3, *first.shape[1:]).clone()  # one row would be taken for a constant
     name = type(network).__name__
-    with _silence():
+    with _silence(), _registry_kept():
         import onnxscript  # noqa: F401  # its first import warns
 
         try:
@@ -120,6 +122,27 @@ def _silence() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _registry_kept() -> Iterator[None]:
+    """Let the exporter build its table of operators once a process instead of once a call.
+
+    Building it parses 500 functions, half of an export's time, and torch 2.13 has no public way to
+    hand one over. The exporter only reads it.
+    """
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    registry = _registry()
+    with unittest.mock.patch.object(ONNXRegistry, "from_torchlib", lambda *_, **__: registry):
+        yield
+
+
+@functools.cache
+def _registry() -> Any:
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    return ONNXRegistry.from_torchlib(opset_version=OPSET)
 
 
 def _strip(model: "onnx.ModelProto", weights: set[str]) -> None:

@@ -1,8 +1,8 @@
 """Read a `.pt2` file of torch.export without letting it run code.
 
 torch 2.13 loads such a file with `pickle` for the sample inputs, for tensors of unusual kinds and
-for custom objects, evaluates symbolic sizes with `sympify`, and compiles guards from text. A
-hostile file reaches code through any of them. So the archive is taken apart here first: whatever needs
+for custom objects, evaluates symbolic sizes with `sympify`, and compiles guards from text. A file
+that means harm reaches code through any of these. So the archive is taken apart first: what needs
 pickle is refused, sample inputs, guards and traces are left out (inference needs none), sizes must
 be plain arithmetic, and operators must be torch's own. What remains is weights as raw bytes and a
 graph as JSON, and that is what torch is given.
