@@ -88,6 +88,11 @@ class Target:
         """Number of outputs of a network for this target."""
         return len(self.classes) if self.kind in ("class", "labels") else len(self.names)
 
+    @property
+    def metric(self) -> str:
+        """The quantity that ranks networks unless a requirement says otherwise."""
+        return "accuracy" if self.kind in ("class", "labels") else "rmse"
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:

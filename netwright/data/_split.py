@@ -1,16 +1,35 @@
 """Decide which row is for training, validation, calibration or test, once and for all by a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from netwright import _rng
+from netwright.data._cells import Cells
 from netwright.data._errors import DataError
+from netwright.data._gathered import Gathered
+from netwright.data._quarantine import Quarantine
 
-__all__ = ["NAMES", "SHARES", "assign", "carve", "strata_of_values"]
+__all__ = [
+    "NAMES",
+    "SHARES",
+    "SPLITS",
+    "Deciding",
+    "assign",
+    "carve",
+    "read_columns",
+    "strata_of_values",
+]
 
 NAMES = ("train", "validation", "calibration", "test")
+SPLITS: Mapping[str, int] = {
+    **{"train": 0, "training": 0},
+    **{"validation": 1, "valid": 1, "val": 1, "dev": 1},
+    **{"calibration": 2},
+    **{"test": 3, "testing": 3},
+}
 SHARES: Mapping[str, float] = {
     "train": 0.6,
     "validation": 0.1,
@@ -18,6 +37,86 @@ SHARES: Mapping[str, float] = {
     "test": 0.2,
 }
 CARVED_AT_MOST = 5000  # rows of validation and of calibration that are taken from an official train
+
+
+@dataclass(frozen=True, eq=False)
+class Deciding:
+    """What columns say about the split.
+
+    Attributes:
+        group: a code for each row; rows of one code stay together. None without group columns.
+        time: a sortable number for each row; None without a time column.
+        official: for each row the place of its split in `NAMES`; None without a split column.
+    """
+
+    group: np.ndarray | None
+    time: np.ndarray | None
+    official: np.ndarray | None
+
+
+def read_columns(
+    gathered: Gathered,
+    group: Sequence[str],
+    time: str | None,
+    split: str | None,
+    quarantine: Quarantine,
+) -> Deciding:
+    """Read the columns that decide the split; rows that lack one of them are bad.
+
+    Args:
+        gathered: the source.
+        group: columns; rows that share a value in one of them stay together, and with whatever
+            those rows share.
+        time: column of numbers or dates.
+        split: column of split names.
+        quarantine: takes the bad rows.
+
+    Raises:
+        DataError: if the time column holds neither numbers nor dates, or a split has another name.
+    """
+    codes = []
+    for name in group:
+        cells = Cells(gathered.table[name])
+        quarantine.add(cells.missing, f"the group `{name}` is missing")
+        codes.append(cells.coded[0])
+    moments = None
+    if time is not None:
+        cells = Cells(gathered.table[time])
+        days, numbers = cells.days, cells.numbers
+        moments = numbers if np.isnan(numbers).sum() <= np.isnan(days).sum() else days
+        unread = np.isnan(moments) & ~cells.missing
+        quarantine.add(cells.missing, f"the time `{time}` is missing")
+        quarantine.add(unread, f"the time `{time}` is neither a number nor a date")
+    official = None
+    if split is not None:
+        places, names = Cells(gathered.table[split]).coded
+        unknown = [name for name in names if name.lower() not in SPLITS]
+        if unknown:
+            raise DataError(
+                f"The split column `{split}` holds {unknown[0]!r}; splits are called train, "
+                f"validation (valid, val, dev), calibration and test."
+            )
+        quarantine.add(places < 0, f"the split `{split}` is missing")
+        official = np.array([*(SPLITS[name.lower()] for name in names), -1], np.int8)[places]
+    return Deciding(_together(codes), moments, official)
+
+
+def _together(codes: Sequence[np.ndarray]) -> np.ndarray | None:
+    # Rows that share a value in any column are linked; what is linked, even over others, is one.
+    if len(codes) < 2:
+        return codes[0] if codes else None
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(codes[0])
+    node = n
+    links = []
+    for column in codes:
+        links.append(np.stack([np.arange(n), column + 1 + node]))
+        node += int(column.max(initial=0)) + 2
+    rows, columns = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(node, node))
+    return connected_components(graph, directed=False)[1][:n]
 
 
 def assign(
@@ -186,7 +285,7 @@ def _by_time(time: np.ndarray, shares: Mapping[str, float]) -> np.ndarray:
     empty = [NAMES[i] for i in wanted if not (chosen == i).any()]
     if empty:
         raise DataError(
-            f"`time` leaves the {empty[0]} split empty: rows of one moment stay together, and there "
-            f"are {len(np.unique(time))} distinct moments. Choose a finer column."
+            f"`time` leaves the {empty[0]} split empty: rows of one moment stay together, and "
+            f"there are {len(np.unique(time))} distinct moments. Choose a finer column."
         )
     return chosen

@@ -103,6 +103,11 @@ class SealedSplit:
     def __len__(self) -> int:
         return len(self._split)
 
+    @property
+    def rows(self) -> Tensor:
+        """Row numbers in the source, int64 (n,); knowing them is no look at the rows."""
+        return self._split.rows
+
     def __repr__(self) -> str:
         return f"SealedSplit(n={len(self)}, looks={len(self.looks)})"
 

@@ -1,0 +1,123 @@
+"""Texts: tokens, the vocabulary of the training rows, and rows of token numbers."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from netwright.data._schema import Input
+
+__all__ = ["TOKEN", "Corpus", "encode_text", "fit_vocabulary", "number_tokens", "pad", "tokenize"]
+
+TOKEN = r"[a-z0-9']+|[^\sa-z0-9]"
+VOCABULARY = 20_000
+LENGTH = 512
+_FIND = re.compile(TOKEN).findall
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Tokenised texts.
+
+    Attributes:
+        flat: all tokens of all texts, as places in `tokens`, int32 (total,).
+        start: where each text begins in `flat`, and the end of the last, int64 (n + 1,).
+        tokens: the distinct tokens.
+    """
+
+    flat: np.ndarray
+    start: np.ndarray
+    tokens: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+
+def tokenize(text: str) -> list[str]:
+    """Cut a text into lower-case words and single other characters.
+
+    Args:
+        text: any text.
+
+    Example:
+        >>> tokenize("It's GOOD, see?")
+        ["it's", 'good', ',', 'see', '?']
+    """
+    return _FIND(text.lower())
+
+
+def number_tokens(texts: Sequence[str | None]) -> Corpus:
+    """Tokenise texts and number their tokens in order of first appearance.
+
+    Args:
+        texts: the texts; None counts as an empty one.
+    """
+    index: defaultdict[str, int] = defaultdict()
+    index.default_factory = index.__len__  # a new token gets the next number
+    flat: list[np.ndarray] = []
+    start = np.zeros(len(texts) + 1, np.int64)
+    for row, text in enumerate(texts):
+        found = _FIND(text.lower()) if text else []
+        start[row + 1] = start[row] + len(found)
+        flat.append(np.fromiter(map(index.__getitem__, found), np.int32, len(found)))
+    together = np.concatenate(flat) if flat else np.zeros(0, np.int32)
+    return Corpus(together, start, tuple(index))
+
+
+def fit_vocabulary(corpus: Corpus, train: np.ndarray) -> tuple[tuple[str, ...], int]:
+    """Choose the vocabulary and the length of a row.
+
+    Args:
+        corpus: all texts.
+        train: the training rows, bool (n,).
+
+    Returns:
+        The tokens that occur twice or more in training rows, the most frequent first, at most
+        20,000; and the length that 99 % of the training rows fit in, from 8 to 512 tokens.
+    """
+    lengths = np.diff(corpus.start)
+    counts = np.bincount(corpus.flat[np.repeat(train, lengths)], minlength=len(corpus.tokens))
+    chosen = sorted(np.flatnonzero(counts >= 2), key=lambda i: (-counts[i], corpus.tokens[i]))
+    length = int(np.quantile(lengths[train], 0.99, method="higher")) if train.any() else 0
+    return tuple(corpus.tokens[i] for i in chosen[:VOCABULARY]), min(LENGTH, max(8, length))
+
+
+def pad(
+    corpus: Corpus, vocabulary: Sequence[str], length: int, texts: slice = slice(None)
+) -> np.ndarray:
+    """Write each text as one row of token numbers: 0 padding, 1 unknown, i + 2 the vocabulary's i.
+
+    Args:
+        corpus: the texts.
+        vocabulary: the known tokens.
+        length: tokens in a row; longer texts are cut.
+        texts: which of the texts.
+
+    Returns:
+        int64 (texts, length).
+    """
+    number = {token: i + 2 for i, token in enumerate(vocabulary)}
+    known = np.array([number.get(token, 1) for token in corpus.tokens], np.int64)
+    start = corpus.start[:-1][texts]
+    lengths = np.minimum(corpus.start[1:][texts] - start, length)
+    rows = np.zeros((len(start), length), np.int64)
+    inside = np.arange(length) < lengths[:, None]
+    place = start[:, None] + np.arange(length)
+    if len(known):
+        rows[inside] = known[corpus.flat[place[inside]]]
+    return rows
+
+
+def encode_text(texts: Sequence[str | None], inputs: Input) -> Int[Tensor, "rows tokens"]:
+    """Code new texts as the network receives them.
+
+    Args:
+        texts: one text a row; several source columns are joined with a blank.
+        inputs: the schema of the input.
+    """
+    return torch.from_numpy(pad(number_tokens(texts), inputs.vocabulary, inputs.shape[0]))
