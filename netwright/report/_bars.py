@@ -92,9 +92,14 @@ def _upright(
                 )
         groups.append(element("g", *bars, class_=f"{series_class(place)} bars"))
     frame = axes(
-        box, axis, chart.y_label, head + 14, x_names=ticks,
-        x_label=chart.x_label, x_label_bottom=box.bottom + 38,
-    )  # fmt: skip
+        box,
+        axis,
+        chart.y_label,
+        head + 14,
+        x_names=ticks,
+        x_label=chart.x_label,
+        x_label_bottom=box.bottom + 38,
+    )
     base = element("line", class_="axis", x1=box.left, x2=box.right, y1=zero, y2=zero)
     empty = "" if any(values) else nothing(box)
     return frame + "".join([*groups, *values_shown, base, empty]), box.bottom + 46
@@ -146,14 +151,24 @@ def _lying(
             parts.append(element("g", bar, class_=f"{series_class(place)} bars"))
             if n_series == 1:
                 parts.append(
-                    element("text", text=texts[value], class_="value", x=max(zero, end) + 6,
-                            y=middle + 4)
-                )  # fmt: skip
+                    element(
+                        "text",
+                        text=texts[value],
+                        class_="value",
+                        x=max(zero, end) + 6,
+                        y=middle + 4,
+                    )
+                )
     parts.append(element("line", class_="axis", x1=zero, x2=zero, y1=box.top, y2=box.bottom))
     parts.append(
-        element("text", text=shorten(chart.y_label, width - 8), class_="label mid",
-                x=(box.left + box.right) / 2, y=box.bottom + 38)
-    )  # fmt: skip
+        element(
+            "text",
+            text=shorten(chart.y_label, width - 8),
+            class_="label mid",
+            x=(box.left + box.right) / 2,
+            y=box.bottom + 38,
+        )
+    )
     return "".join(parts), box.bottom + 46
 
 

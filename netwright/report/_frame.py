@@ -207,6 +207,7 @@ def axes(
             (x.place(t, box.left, box.right), s)
             for t, s in zip(x.ticks, tick_texts(x), strict=True)
         )
+    taken = -10.0  # where the last name ended; a name that would run into it is left out
     for place, shown in x_names:
         if vertical_grid:
             parts.append(
@@ -219,6 +220,9 @@ def axes(
             )
         half = text_width(shown) / 2
         centre = min(max(place, half), box.right + 10 - half) if x is None else place
+        if centre - half < taken + 4:
+            continue
+        taken = centre + half
         parts.append(element("text", text=shown, class_="mid", x=centre, y=box.bottom + 18))
     parts.append(
         element("line", class_="axis", x1=box.left, x2=box.right, y1=box.bottom, y2=box.bottom)

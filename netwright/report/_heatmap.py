@@ -42,9 +42,11 @@ def draw_heatmap(chart: Heatmap, ident: str, width: float, kind: str) -> str:
     cell = min(side, 46.0)
     tall = min(cell, 34.0) if n_rows * cell > width else cell
     upright = max((text_width(n, 11) for n in chart.columns), default=0.0) + 4 <= cell
-    column_room = 20.0 if upright else min(
-        max((text_width(n, 11) for n in chart.columns), default=0.0) + 8, 110.0
-    )  # fmt: skip
+    column_room = (
+        20.0
+        if upright
+        else min(max((text_width(n, 11) for n in chart.columns), default=0.0) + 8, 110.0)
+    )
     head = 22.0 if chart.y_label else 6.0
     left, top = row_room, head + 4
     bottom = top + tall * n_rows
@@ -68,9 +70,15 @@ def draw_heatmap(chart: Heatmap, ident: str, width: float, kind: str) -> str:
             parts.append(_name(name, cell, "mid small", x, bottom + 14))
         else:
             parts.append(
-                _name(name, column_room - 8, "end small", x + 4, bottom + 6,
-                      transform=f"rotate(-90 {x + 4:.1f} {bottom + 6:.1f})")
-            )  # fmt: skip
+                _name(
+                    name,
+                    column_room - 8,
+                    "end small",
+                    x + 4,
+                    bottom + 6,
+                    transform=f"rotate(-90 {x + 4:.1f} {bottom + 6:.1f})",
+                )
+            )
     if chart.y_label:
         label = shorten(f"{chart.y_label} ↓", width - 8)
         parts.append(element("text", text=label, class_="label", x=4.0, y=14.0))
@@ -104,9 +112,11 @@ def _cells(chart: Heatmap, left: float, top: float, cell: float, tall: float) ->
     flat = [abs(v) for row in chart.values for v in row if math.isfinite(v)]
     signed = any(v < 0 for row in chart.values for v in row)
     most = max(flat, default=0.0) or 1.0
-    wrong = [
-        v for i, row in enumerate(chart.values) for j, v in enumerate(row) if i != j
-    ] if confusion else []  # fmt: skip
+    wrong = (
+        [v for i, row in enumerate(chart.values) for j, v in enumerate(row) if i != j]
+        if confusion
+        else []
+    )
     most_wrong = max(wrong, default=0.0) or 1.0
     whole_numbers = all(v == int(v) for v in flat)
     texts = _texts(flat)
@@ -124,17 +134,27 @@ def _cells(chart: Heatmap, left: float, top: float, cell: float, tall: float) ->
             level = max(2 if confusion else 0, round((_LEVELS - 1) * share))
             tone = "error" if mistake or (signed and value < 0) else "heat"
             shown = texts[abs(value)] if value >= 0 else f"−{texts[abs(value)]}"
-            title = element(
-                "title", text=f"{chart.y_label} {chart.rows[i]}, {chart.x_label} "
-                f"{chart.columns[j]}: {shown}",
-            ) if titled else ""  # fmt: skip
+            title = (
+                element(
+                    "title",
+                    text=f"{chart.y_label} {chart.rows[i]}, {chart.x_label} "
+                    f"{chart.columns[j]}: {shown}",
+                )
+                if titled
+                else ""
+            )
             x, y = left + j * cell, top + i * tall
             parts.append(
                 element(
-                    "rect", title, class_=f"{tone} q{level}", x=x + gap / 2, y=y + gap / 2,
-                    width=cell - gap, height=tall - gap,
+                    "rect",
+                    title,
+                    class_=f"{tone} q{level}",
+                    x=x + gap / 2,
+                    y=y + gap / 2,
+                    width=cell - gap,
+                    height=tall - gap,
                 )
-            )  # fmt: skip
+            )
             if write:
                 parts.append(
                     element("text", text=shown, class_="cell", x=x + cell / 2, y=y + tall / 2 + 4)

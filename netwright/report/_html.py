@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import functools
 import hashlib
 import json
 import math
@@ -97,6 +98,7 @@ def render_report(view: RunView) -> str:
     return template.render(**context, contents=_contents(context))
 
 
+@functools.cache
 def _environment() -> "jinja2.Environment":
     import jinja2
 

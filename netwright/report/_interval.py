@@ -38,7 +38,10 @@ def draw_interval(
     middle = _HEIGHT / 2
     if known:
         axis = _window(known, measurement.unit)
-        at = lambda v: min(max(axis.place(v, 6, _WIDTH - 6), 3.0), _WIDTH - 3)  # noqa: E731
+
+        def at(value: float) -> float:
+            return min(max(axis.place(value, 6, _WIDTH - 6), 3.0), _WIDTH - 3)
+
         if bound is not None and math.isfinite(bound):
             start, end = (at(bound), _WIDTH) if comparison == ">=" else (0.0, at(bound))
             parts.append(
@@ -55,9 +58,16 @@ def draw_interval(
             low, high, value = at(min(ends)), at(max(ends)), measurement.value
             if high - low > 1:
                 parts.append(
-                    element("rect", class_="span", x=low, y=middle - 3, width=high - low,
-                            height=6.0, rx=3)
-                )  # fmt: skip
+                    element(
+                        "rect",
+                        class_="span",
+                        x=low,
+                        y=middle - 3,
+                        width=high - low,
+                        height=6.0,
+                        rx=3,
+                    )
+                )
             if math.isfinite(value):
                 parts.append(element("circle", class_="dot", cx=at(value), cy=middle, r=4.5))
     return element(

@@ -56,7 +56,7 @@ DARK = {
     "c7": "#aab4bf",
     "heat": "#2f86d6",
     "heat-error": "#e0671a",
-    "heat-most": "0.72",
+    "heat-most": "0.7",
 }
 N_SERIES = 8
 

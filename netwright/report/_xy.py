@@ -103,22 +103,18 @@ def draw_lines(chart: Lines, ident: str, width: float, height: float, kind: str)
     parts = [key.markup if named else ""]
     parts.append(
         axes(
-            box, y, chart.y_label, head + 14,
+            box,
+            y,
+            chart.y_label,
+            head + 14,
             x=None if names else x,
             x_names=_named_ticks(names, x, box),
-            x_label=chart.x_label, x_label_bottom=box.bottom + 38,
+            x_label=chart.x_label,
+            x_label_bottom=box.bottom + 38,
         )
-    )  # fmt: skip
+    )
     if chart.diagonal:
-        low, high = max(x.low, y.low), min(x.high, y.high)
-        if low < high:
-            parts.append(
-                element(
-                    "line", class_="diagonal",
-                    x1=x.place(low, box.left, box.right), y1=y.place(low, box.bottom, box.top),
-                    x2=x.place(high, box.left, box.right), y2=y.place(high, box.bottom, box.top),
-                )
-            )  # fmt: skip
+        parts.append(_diagonal(x, y, box))
     ends: list[tuple[float, int, str]] = []
     for place, (series, line) in enumerate(zip(chart.series, spots, strict=True)):
         path, marks, end = _line(line, x, y, box, kind, place, dashed=named)
@@ -159,6 +155,9 @@ def draw_points(
     x_values = [p[0] for p in drawn] + [g.value for g in guides if g.axis == "x"]
     y_values = [p[1] for p in drawn] + [g.value for g in guides if g.axis == "y"]
     y = fit_axis(y_values, log=chart.log_y, pad=0.06, zero=_near_zero(y_values))
+    if chart.diagonal and not names:  # one range for both, or the diagonal would mislead
+        x_values = y_values = [*x_values, *y_values]
+        y = fit_axis(y_values, log=chart.log_y, pad=0.06, zero=_near_zero(y_values))
     if names:
         x = Axis(-0.5, len(names) - 0.5, tuple(float(k) for k in range(len(names))))
     else:
@@ -173,13 +172,17 @@ def draw_points(
     parts = [key.markup if named else "", _allowed(guides, x, y, box)]
     parts.append(
         axes(
-            box, y, chart.y_label, head + 14,
+            box,
+            y,
+            chart.y_label,
+            head + 14,
             x=None if names else x,
             x_names=_named_ticks(names, x, box),
-            x_label=chart.x_label, x_label_bottom=box.bottom + 38,
+            x_label=chart.x_label,
+            x_label_bottom=box.bottom + 38,
             vertical_grid=True,
         )
-    )  # fmt: skip
+    )
     at = [
         (x.place(px, box.left, box.right), y.place(py, box.bottom, box.top))
         for group in spots
@@ -189,22 +192,46 @@ def draw_points(
         "x": [y.place(g.value, box.bottom, box.top) for g in guides if g.axis == "y"],
         "y": [x.place(g.value, box.left, box.right) for g in guides if g.axis == "x"],
     }
+    for pin in pins:
+        px, py, step = x.place(pin.x, box.left, box.right), y.place(pin.y, box.bottom, box.top), 10
+        if px + 14 + text_width(pin.label) > box.right:
+            step = -10
+        at += [(px + k * step, py) for k in range(2 + int(text_width(pin.label) / 10))]
     parts += [_guide(g, x, y, box, at, crossings[g.axis]) for g in guides]
+    if chart.diagonal:
+        parts.append(_diagonal(x, y, box))
     faint = " faint" if len(drawn) > 150 else ""
     for place, group in enumerate(spots):
         marks = [
             marker(
-                place, x.place(px, box.left, box.right), y.place(py, box.bottom, box.top),
-                3.0 if faint else 4.5, title,
+                place,
+                x.place(px, box.left, box.right),
+                y.place(py, box.bottom, box.top),
+                3.0 if faint else 4.5,
+                title,
             )
             for px, py, title in _thin(group)
-        ]  # fmt: skip
+        ]
         parts.append(element("g", *marks, class_=f"{series_class(place)} points{faint}"))
     parts += [_pin(p, x, y, box) for p in pins]
     if not drawn:
         parts.append(nothing(box))
     description = _describe("Scatter chart", chart, spots)
     return canvas(ident, width, box.bottom + 46, chart.title, description, *parts, kind=kind)
+
+
+def _diagonal(x: Axis, y: Axis, box: Box) -> str:
+    low, high = max(x.low, y.low), min(x.high, y.high)
+    if low >= high:
+        return ""
+    return element(
+        "line",
+        class_="diagonal",
+        x1=x.place(low, box.left, box.right),
+        y1=y.place(low, box.bottom, box.top),
+        x2=x.place(high, box.left, box.right),
+        y2=y.place(high, box.bottom, box.top),
+    )
 
 
 def _categories(series: Iterable[Series]) -> tuple[str, ...]:
@@ -297,10 +324,15 @@ def _end_labels(ends: list[tuple[float, int, str]], box: Box) -> list[str]:
         places[k] = max(places[k], places[k - 1] + 15)
     overshoot = max(0.0, places[-1] - box.bottom) if places else 0.0
     return [
-        element("text", text=name, class_=f"name {series_class(s)}", x=box.right + 8,
-                y=place - overshoot + 4)
+        element(
+            "text",
+            text=name,
+            class_=f"name {series_class(s)}",
+            x=box.right + 8,
+            y=place - overshoot + 4,
+        )
         for place, (_, s, name) in zip(places, ends, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _thin(group: list[_Spot]) -> list[_Spot]:
@@ -329,9 +361,13 @@ def _allowed(guides: tuple[Guide, ...], x: Axis, y: Axis, box: Box) -> str:
             place = y.place(guide.value, box.bottom, box.top)
             top, bottom = (top, place) if guide.side == "above" else (place, bottom)
     return element(
-        "rect", class_="allowed", x=left, y=top, width=max(0.0, right - left),
+        "rect",
+        class_="allowed",
+        x=left,
+        y=top,
+        width=max(0.0, right - left),
         height=max(0.0, bottom - top),
-    )  # fmt: skip
+    )
 
 
 def _guide(
@@ -348,12 +384,14 @@ def _guide(
         place = x.place(guide.value, box.left, box.right)
         line = element("line", class_="guide", x1=place, x2=place, y1=box.top, y2=box.bottom)
         lefts = [place - 6 - width, place + 6]
-        tries = [(left, y) for y in (box.bottom - 8, box.top + 14) for left in lefts]
+        heights = [box.bottom - 8 - k * (box.bottom - box.top - 22) / 5 for k in range(6)]
+        tries = [(left, height) for height in heights for left in lefts]
     else:
         place = y.place(guide.value, box.bottom, box.top)
         line = element("line", class_="guide", x1=box.left, x2=box.right, y1=place, y2=place)
-        lefts = [box.left + 6, (box.left + box.right - width) / 2, box.right - 6 - width]
-        tries = [(left, y) for left in lefts for y in (place + 15, place - 6)]
+        room = box.right - box.left - width - 12
+        lefts = [box.left + 6 + k * room / 8 for k in range(9)]
+        tries = [(left, height) for left in lefts for height in (place + 15, place - 6)]
     inside = [
         (left, base)
         for left, base in tries
@@ -381,8 +419,13 @@ def _pin(pin: Pin, x: Axis, y: Axis, box: Box) -> str:
     if px - 14 - width >= box.left:
         return ring + element("text", text=pin.label, class_="pin end", x=px - 14, y=py + 4)
     above = py - 14 if py - 26 > box.top else py + 24
-    return ring + element("text", text=pin.label, class_="pin mid", x=min(
-        max(px, box.left + width / 2), box.right - width / 2), y=above)  # fmt: skip
+    return ring + element(
+        "text",
+        text=pin.label,
+        class_="pin mid",
+        x=min(max(px, box.left + width / 2), box.right - width / 2),
+        y=above,
+    )
 
 
 def _describe(what: str, chart: Lines | Points, spots: list[list[_Spot]]) -> str:

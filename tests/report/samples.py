@@ -29,13 +29,16 @@ NASTY_ATTRIBUTE = '" onload="alert(2)'
 DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 96" width="760" height="96">
 <title>Residual CNN: convolution, three residual blocks, pooling, linear</title>
 <g fill="none" stroke="currentColor" stroke-width="1.5">
-<rect x="2" y="24" width="104" height="48" rx="8"/><rect x="146" y="24" width="134" height="48" rx="8"/>
-<rect x="320" y="24" width="134" height="48" rx="8"/><rect x="494" y="24" width="104" height="48" rx="8"/>
+<rect x="2" y="24" width="104" height="48" rx="8"/>
+<rect x="146" y="24" width="134" height="48" rx="8"/>
+<rect x="320" y="24" width="134" height="48" rx="8"/>
+<rect x="494" y="24" width="104" height="48" rx="8"/>
 <rect x="638" y="24" width="118" height="48" rx="8"/>
 <path d="M106 48h40M280 48h40M454 48h40M598 48h40"/></g>
 <g fill="currentColor" font-size="13" text-anchor="middle" font-family="sans-serif">
 <text x="54" y="53">1 × 8 × 8</text><text x="213" y="53">conv 3×3, 16</text>
-<text x="387" y="53">residual × 2, 32</text><text x="546" y="53">mean pool</text><text x="697" y="53">linear, 10</text></g>
+<text x="387" y="53">residual × 2, 32</text><text x="546" y="53">mean pool</text>
+<text x="697" y="53">linear, 10</text></g>
 </svg>"""
 
 
@@ -176,7 +179,8 @@ def digits():
                     (
                         Series(
                             "bytes",
-                            ("stem.convolution.weight", "block1.convolution1", "block1.convolution2",
+                            ("stem.convolution.weight", "block1.convolution1",
+                             "block1.convolution2",
                              "block2.convolution1", "block2.convolution2", "head"),
                             (640.0, 4608.0, 9216.0, 9216.0, 4608.0, 1320.0),
                         ),
@@ -226,7 +230,7 @@ def digits():
                             "network",
                             tuple(float(b[0]) for b in bins),
                             tuple(float(b[1]) for b in bins),
-                            tuple(f"{b[2]} rows: says {b[0]:.2f}, is right {b[1]:.2f}" for b in bins),
+                            tuple(f"{b[2]} rows: {b[1]:.2f} right at {b[0]:.2f}" for b in bins),
                         ),
                     ),
                     diagonal=True,
@@ -332,7 +336,7 @@ def digits():
                 Series("training", epochs,
                        tuple(2.2 * math.exp(-k / 7) + 0.04 + 0.02 * math.sin(k) for k in epochs)),
                 Series("validation", epochs,
-                       tuple(2.1 * math.exp(-k / 7) + 0.11 + 0.015 * math.cos(2 * k) for k in epochs)),
+                       tuple(2 * math.exp(-k / 7) + 0.11 + 0.01 * math.cos(2 * k) for k in epochs)),
             ),
         ),
         Lines(
@@ -342,7 +346,7 @@ def digits():
         Lines(
             "Learning rate", "step", "learning rate",
             (Series("learning rate", tuple(float(k) for k in range(1200)),
-                    tuple(2e-3 * (0.5 + 0.5 * math.cos(math.pi * k / 1200)) for k in range(1200))),),
+                    tuple(1e-3 + 1e-3 * math.cos(math.pi * k / 1200) for k in range(1200))),),
         ),
     )  # fmt: skip
     return RunView(
@@ -402,7 +406,8 @@ def regression():
         "rmse <= 60", Judgement("met", "All of the 95% interval satisfies the bound."),
         (
             Points("Predicted against true", "true progression", "predicted progression",
-                   (Series("test rows", tuple(map(float, truth)), tuple(map(float, said))),)),
+                   (Series("test rows", tuple(map(float, truth)), tuple(map(float, said))),),
+                   diagonal=True),
             Table("Largest errors", ("row", "true", "predicted", "error"),
                   tuple((300 + int(k), float(truth[k]), float(said[k]), float(said[k] - truth[k]))
                         for k in np.argsort(-abs(said - truth))[:8])),
@@ -466,7 +471,7 @@ def many_classes(n=100):
             )),
             Finding("per_class", "Per class", "Recall.", evidence=(
                 Bars("Recall per class", "class", "recall",
-                     (Series("recall", names, tuple(map(float, np.diag(counts) / counts.sum(1)))),)),
+                     (Series("recall", names, tuple(map(float, counts.diagonal() / 100))),)),
                 Points("Ten thousand points", "x", "y", (
                     Series("cloud", tuple(map(float, rng.normal(size=10_000))),
                            tuple(map(float, rng.normal(size=10_000)))),)),
@@ -475,54 +480,59 @@ def many_classes(n=100):
     )  # fmt: skip
 
 
-def awkward():
+def awkward(nasty=NASTY, attribute=NASTY_ATTRIBUTE):
     """HTML in every text, numbers that are none, nothing measured, long words."""
     nan, inf = float("nan"), float("inf")
     word = "Donaudampfschifffahrtsgesellschaftskapitän" * 4
-    names = (NASTY, NASTY_ATTRIBUTE, "ok", "\x00\ud800 control", word)
+    names = (nasty, attribute, "ok", "\x00\ud800 control", word)
     values = (0.2, nan, 0.5, inf, 0.1)
     unmeasured = Finding(
-        NASTY, NASTY, NASTY * 3,
-        Measurement(nan, nan, nan, 0, unresolved=f"Gradients are masked {NASTY}."),
-        f"robust(linf={NASTY_ATTRIBUTE}) >= 0.5", Judgement("undecided", NASTY),
+        nasty, nasty, nasty * 3,
+        Measurement(nan, nan, nan, 0, unresolved=f"Gradients are masked {nasty}."),
+        f"robust(linf={attribute}) >= 0.5", Judgement("undecided", nasty),
         (
-            Bars(NASTY, NASTY, NASTY, (Series(NASTY, names, values),
-                                       Series(NASTY_ATTRIBUTE, names, values, names))),
-            Lines(NASTY, NASTY, NASTY_ATTRIBUTE,
-                  tuple(Series(f"{NASTY} {k}", (1.0, 2.0, 3.0), (1.0 + k, nan, inf))
+            Bars(nasty, nasty, nasty, (Series(nasty, names, values),
+                                       Series(attribute, names, values, names))),
+            Lines(nasty, nasty, attribute,
+                  tuple(Series(f"{nasty} {k}", (1.0, 2.0, 3.0), (1.0 + k, nan, inf))
                         for k in range(6)), log_x=True, log_y=True),
-            Lines(NASTY, NASTY, NASTY, (Series(NASTY, names, values, names),)),
-            Points(NASTY, NASTY, NASTY, (Series(NASTY, names, values, names),)),
+            Lines(nasty, nasty, nasty, (Series(nasty, names, values, names),)),
+            Points(nasty, nasty, nasty, (Series(nasty, names, values, names),)),
             Points("No points at all", "", "", ()),
             Lines("No line", "", "", (Series("", (), ()),)),
-            Heatmap(NASTY, NASTY, NASTY, names, names, tuple((1.0, nan, 0.0, 2.0, -3.0) for _ in names)),
+            Heatmap(nasty, nasty, nasty, names, names, ((1.0, nan, 0.0, 2.0, -3.0),) * 5),
             Heatmap("Empty", "", "", (), (), ()),
             Bars("Empty", "", "", ()),
-            Table(NASTY, names, (names, values, (None,) * 5, (1, 2, 3, 4, 5), ("x" * 5000,) * 5)),
+            Table(nasty, names, (names, values, (None,) * 5, (1, 2, 3, 4, 5), ("x" * 5000,) * 5)),
             Table("Empty", (), ()),
-            Picture(NASTY, png(np.zeros((4, 4))), NASTY_ATTRIBUTE),
+            Picture(nasty, png(np.zeros((4, 4))), attribute),
         ),
     )  # fmt: skip
-    table = Table(NASTY, names, (names,))
+    table = Table(nasty, names, (names,))
     return RunView(
-        title=NASTY, description=NASTY_ATTRIBUTE + word * 3, created=NASTY, version=NASTY,
-        command=NASTY * 20, seed=-1, device=NASTY,
+        title=nasty, description=attribute + word * 3, created=nasty, version=nasty,
+        command=nasty * 20, seed=-1, device=nasty,
         requirements=(
-            RequirementRow(f"gap(accuracy, by={NASTY}) <= 0.1", unmeasured, "<=", 0.1),
+            RequirementRow(f"gap(accuracy, by={nasty}) <= 0.1", unmeasured, "<=", 0.1),
             RequirementRow(word, Finding("x", "X", ""), ">=", nan),
         ),
-        findings=(unmeasured, Finding("", "", "")), errors=(NASTY,), unreachable=NASTY, front=table,
-        design_name=NASTY, design_json=f'{{"{NASTY}": 1', figures=(KeyFigure(NASTY, nan, "", NASTY),),
-        score=NASTY,
+        findings=(unmeasured, Finding("", "", "")), errors=(nasty,), unreachable=nasty, front=table,
+        design_name=nasty, design_json=f'{{"{nasty}": 1', 
+        figures=(KeyFigure(nasty, nan, "", nasty),),
+        score=nasty,
         leaderboard=(
-            LeaderboardRow(0, NASTY, NASTY, {NASTY: Measurement(0.5, 0.4, 0.6, 9)}, 1000, note=NASTY),
-            LeaderboardRow(1, NASTY_ATTRIBUTE, "failed", {NASTY: Measurement(nan, 0.4, 0.6, 9)}, nan),
+            LeaderboardRow(0, nasty, nasty, {nasty: Measurement(0.5, 0, 1, 9)}, 1000, note=nasty),
+            LeaderboardRow(1, attribute, "failed", {nasty: Measurement(nan, 0, 1, 9)}, nan),
         ),
-        training=(Lines(NASTY, NASTY, NASTY, (Series(NASTY, (1.0,), (1.0,)),)),),
-        schema=NASTY * 1000, splits=((NASTY, 0),), quarantine=table, duplicates=table,
-        notes=(NASTY,), looks=(NASTY, NASTY), budget=table, files=(ArtefactFile(NASTY, 1, NASTY),),
-        agreement=nan, versions=((NASTY, NASTY),),
+        training=(Lines(nasty, nasty, nasty, (Series(nasty, (1.0,), (1.0,)),)),),
+        schema=nasty * 1000, splits=((nasty, 0),), quarantine=table, duplicates=table,
+        notes=(nasty,), looks=(nasty, nasty), budget=table, files=(ArtefactFile(nasty, 1, nasty),),
+        agreement=nan, versions=((nasty, nasty),),
     )  # fmt: skip
+
+
+def training_loss():
+    return digits().training[0]
 
 
 def empty():
