@@ -11,12 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from netwright._intervals import proportion
 from netwright.finding import Judgement, Measurement, format_value
-
-if TYPE_CHECKING:
-    from netwright.data import Schema
 
 __all__ = ["Argument", "Quantity", "Requirement", "units"]
 
@@ -110,7 +108,7 @@ class Quantity:
             "artefact" (bytes, latency), "predictions" or "attack". A search measures the cheap ones
             before it trains.
         check: `check(arguments, schema)` raises ValueError for arguments that make no sense
-            together, or with this schema; `schema` is None while there is no task.
+            together, or with this `data.Schema`, which is None while there is no task.
     """
 
     name: str
@@ -122,7 +120,7 @@ class Quantity:
     settings: tuple[Argument, ...] = ()
     targets: tuple[str, ...] = ()
     needs: Literal["network", "artefact", "predictions", "attack"] = "predictions"
-    check: "Callable[[Mapping[str, Any], Schema | None], None] | None" = None
+    check: Callable[[Mapping[str, Any], Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +202,11 @@ class Requirement:
         """Arguments and settings together, as `Quantity.measure` takes them."""
         return {**dict(self.arguments), **dict(self.settings)}
 
-    def check(self, schema: "Schema") -> None:
+    def check(self, schema: Any) -> None:
         """Make sure that the requirement can be put to a network for this task.
 
         Args:
-            schema: of the task.
+            schema: of the task, a `data.Schema`.
 
         Raises:
             ValueError: if the quantity does not apply to the kind of target, or to the input, or
@@ -412,8 +410,6 @@ def _more_samples(requirement: Requirement, measured: Measurement) -> int | None
         ratio = (end - measured.value) / (requirement.bound - measured.value)
         more = max(1, math.ceil(measured.n * (ratio**2 - 1)))
         return more if more <= _MOST_SAMPLES else None
-
-    from netwright.measure import proportion
 
     rate = Fraction(measured.successes, measured.n)
     upward = requirement.bound < measured.value  # then the low end must rise above the bound

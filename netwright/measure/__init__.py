@@ -8,6 +8,7 @@ this machine. Intervals: `proportion` for rates, `bootstrap` for functions of me
 for timings.
 """
 
+from netwright._intervals import Interval, clopper_pearson, proportion, wilson
 from netwright.measure._bootstrap import bootstrap, resampled_means
 from netwright.measure._calibration import (
     Reliability,
@@ -25,7 +26,6 @@ from netwright.measure._classification import (
     f1_binary,
     f1_labels,
 )
-from netwright.measure._intervals import Interval, clopper_pearson, proportion, wilson
 from netwright.measure._latency import Latency, latency, percentile
 from netwright.measure._likelihood import log_loss, log_loss_labels
 from netwright.measure._macs import LayerCost, LayerCosts, macs, parameters

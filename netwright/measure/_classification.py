@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from netwright._intervals import proportion
 from netwright.finding import Measurement
 from netwright.measure._bootstrap import bootstrap
-from netwright.measure._intervals import proportion
 from netwright.measure._unresolved import trouble, unresolved
 
 __all__ = [
