@@ -25,7 +25,8 @@ from netwright.nn._convolution import (
 )
 from netwright.nn._drop import StochasticDepth, TokenDropout
 from netwright.nn._linear_each import LinearEach
-from netwright.nn._ngrams import NgramBag, log_count_ratios, ngram_places
+from netwright.nn._naive_bayes import NaiveBayesBag, log_count_ratios
+from netwright.nn._ngrams import NgramBag, ngram_places
 from netwright.nn._periodic import Periodic, Standardise
 from netwright.nn._piecewise_linear import PiecewiseLinear
 from netwright.nn._scale import Denormalise, Normalise
@@ -40,6 +41,7 @@ __all__ = [
     "Denormalise",
     "GlobalPool",
     "LinearEach",
+    "NaiveBayesBag",
     "NgramBag",
     "Normalise",
     "Periodic",

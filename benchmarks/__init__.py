@@ -1,0 +1,1 @@
+"""Paired benchmarks against peers, printed as ratios; `python -m benchmarks` runs them all."""

@@ -1,0 +1,168 @@
+"""Build a network for a task: search, train, ship, audit, report - in a folder, within a budget."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from netwright import __version__
+from netwright._audit import audit_subject
+from netwright._files import write_atomically
+from netwright._journal import Event, Journal
+from netwright._page import keep_data_notes, write_page
+from netwright._search import search
+from netwright._ship import ship
+from netwright.data import Task, describe, load, schema_to_json, write_quarantine, write_split
+from netwright.design import Strategy
+from netwright.learn import Budget
+from netwright.report import findings_to_json
+from netwright.requirement import Requirement
+from netwright.run import Run
+
+__all__ = ["build"]
+
+
+def build(
+    source: Any,
+    *,
+    require: Sequence[str] = (),
+    budget: str = "5min",
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str = "auto",
+    strategy: Callable[..., Strategy] | None = None,
+    watch: Callable[[Event], None] | None = None,
+    began: float | None = None,
+    **loading: Any,
+) -> Run:
+    """Find, train and ship a network that meets the requirements, and audit what is shipped.
+
+    Every stage writes into the run's folder as it goes. The same call continues a run that was
+    killed; a finished run is opened, not repeated.
+
+    Args:
+        source: a `Task`, or anything that `load` reads.
+        require: requirements, for example ``["accuracy >= 0.95", "size <= 200 kB"]``.
+        budget: hard limit for the whole call: `60s`, `5min`, `1h` of wall clock, or `2000 steps` of
+            optimisation, which makes the result reproducible.
+        seed: fixes the split, the search and the training.
+        out: folder of the run; by default one under `runs/` whose name derives from the job.
+        device: "cpu", "cuda", "mps" or "auto".
+        strategy: called with the designs' portfolio and the requirements, returns a search; the
+            default is successive halving.
+        watch: is shown every event as it happens.
+        began: `time.monotonic()` at which the budget began; now if None.
+        **loading: passed to `load`: target, text, group, time, by, split, schema, ...
+
+    Returns:
+        The run; its findings hold the verdict on each requirement.
+
+    Raises:
+        ValueError: if a requirement, the budget or the data cannot be used, or the folder belongs
+            to another job.
+
+    Cost: the budget. A budget too small for one training is overrun by that training's first epoch.
+    """
+    began = time.monotonic() if began is None else began
+    limit = Budget.parse(budget)
+    requirements = tuple(Requirement.parse(text) for text in require)
+    if isinstance(source, Task) and any(v is not None and v != () for v in loading.values()):
+        raise ValueError(f"A `Task` is already loaded; got {', '.join(loading)} besides.")
+    task = source if isinstance(source, Task) else load(source, seed=seed, **loading)
+    for requirement in requirements:
+        requirement.check(task.schema)
+    job = _describe_job(source, task, requirements, budget, seed, device)
+    folder = _claim_folder(job, Path(out) if out is not None else None, task)
+    journal = Journal(folder / "log.jsonl", watch, began=began)
+    if journal.find("done"):
+        journal.show(Event("resumed", journal.elapsed, {"text": f"Already done: {folder}"}))
+        return Run.open(folder)
+    if journal.resumed:
+        text = f"Continuing {folder} after {journal.elapsed:.0f} s of earlier work."
+        journal.record("resumed", text=text)
+    _keep_data(task, folder, journal)
+
+    journal.record("stage", stage="search")
+    found = search(
+        task, requirements, limit, folder=folder, journal=journal, seed=seed, device=device,
+        make_strategy=strategy,
+    )  # fmt: skip
+    journal.record("stage", stage="ship")
+    subject = ship(found, task, folder=folder, journal=journal, seed=seed)
+    journal.record("stage", stage="audit")
+    findings = audit_subject(
+        subject, requirements, task=task, journal=journal, seconds_left=_left(limit, journal)
+    )
+    journal.record("stage", stage="report")
+    write_atomically(folder / "findings.json", findings_to_json(findings))
+    run = Run.open(folder)
+    journal.record("done", seconds=round(journal.elapsed, 1))
+    write_page(run)
+    return run
+
+
+def _left(limit: Budget, journal: Journal) -> float | None:
+    return None if limit.seconds is None else limit.seconds - journal.elapsed
+
+
+def _describe_job(
+    source: Any,
+    task: Task,
+    requirements: Sequence[Requirement],
+    budget: str,
+    seed: int,
+    device: str,
+) -> dict[str, Any]:
+    return {
+        "source": source if isinstance(source, str) else task.name,
+        "fingerprint": task.fingerprint,
+        "requirements": [r.text for r in requirements],
+        "budget": budget,
+        "seed": seed,
+        "device": device,
+        "version": __version__,
+    }
+
+
+def _claim_folder(job: dict[str, Any], out: Path | None, task: Task) -> Path:
+    text = json.dumps(job, indent=2, ensure_ascii=False)
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in task.name)[:40]
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    folder = out if out is not None else Path("runs") / f"{name}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "job.json"
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in job if old.get(key) != job[key]]
+        if changed:
+            raise ValueError(
+                f"{folder} belongs to another job (it differs in {', '.join(changed)}); "
+                f"choose another folder with `out`, or delete that one."
+            )
+    elif any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no run; choose another folder.")
+    else:
+        write_atomically(path, text)
+    return folder
+
+
+def _keep_data(task: Task, folder: Path, journal: Journal) -> None:
+    write_split(task, folder)
+    write_quarantine(task, folder)
+    keep_data_notes(task, folder)
+    write_atomically(folder / "schema.json", schema_to_json(task.schema))
+    counts = {
+        "train": len(task.train),
+        "validation": len(task.validation),
+        "calibration": len(task.calibration),
+        "test": len(task.test),
+    }
+    journal.record(
+        "data",
+        text=describe(task.schema),
+        counts=counts,
+        quarantined=len(task.quarantine.rows),
+        duplicates=len(task.duplicates.rows),
+    )

@@ -1,0 +1,253 @@
+"""Gather a run's files into what its report page shows."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from netwright import __version__
+from netwright._journal import Event, Journal
+from netwright.data import Task, describe
+from netwright.design import Ledger, design_to_json, draw, pareto_front
+from netwright.finding import Lines, Series, Table
+from netwright.report import (
+    ArtefactFile,
+    KeyFigure,
+    LeaderboardRow,
+    RequirementRow,
+    RunView,
+    write_report,
+)
+from netwright.requirement import Requirement
+from netwright.run import Run
+
+__all__ = ["ERRORS", "keep_data_notes", "library_versions", "view_run", "write_page"]
+
+_STAGES = ("load", "search", "ship", "audit", "report")
+ERRORS = ("confusion", "worst_errors", "residuals")
+_LIBRARIES = ("torch", "onnx", "onnxruntime", "lightning-fabric", "numpy")
+_MOST_ROWS = 200
+
+
+def write_page(run: Run) -> None:
+    """Write `report.html` from the files of a run.
+
+    Args:
+        run: a finished run.
+    """
+    write_report(view_run(run), run.report)
+
+
+def keep_data_notes(task: Task, folder: Path) -> None:
+    """Keep what the report says about the data, so that the page can be written again.
+
+    Args:
+        task: as loaded.
+        folder: of the run.
+    """
+    from pydantic import TypeAdapter
+
+    from netwright._files import write_atomically
+
+    table = TypeAdapter(Table)
+    notes = {
+        "name": task.name,
+        "notes": list(task.notes),
+        "splits": {
+            "train": len(task.train),
+            "validation": len(task.validation),
+            "calibration": len(task.calibration),
+            "test": len(task.test),
+        },
+        "quarantine": table.dump_python(_first_rows(task.quarantine), mode="json"),
+        "duplicates": table.dump_python(_first_rows(task.duplicates), mode="json"),
+    }
+    write_atomically(folder / "data.json", json.dumps(notes, indent=1, ensure_ascii=False))
+
+
+def view_run(run: Run) -> RunView:
+    """Read everything that a run's page shows.
+
+    Args:
+        run: a finished run.
+    """
+    job, journal = run.job, Journal(run.folder / "log.jsonl")
+    notes = json.loads((run.folder / "data.json").read_text(encoding="utf-8"))
+    shipped = journal.find("shipped")[-1].facts
+    chosen = journal.find("chosen")[-1].facts
+    requirements = [Requirement.parse(text) for text in job["requirements"]]
+    by_text = {f.requirement: f for f in run.findings if f.requirement is not None}
+    metric = run.schema.target.metric
+    return RunView(
+        title=notes["name"],
+        description=_description(run, notes),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        version=job["version"],
+        command=_command(job),
+        seed=job["seed"],
+        device=f"{job['device']} on {platform.machine()}",
+        requirements=tuple(RequirementRow.of(r, by_text[r.text]) for r in requirements),
+        findings=tuple(f for f in run.findings if f.requirement is None),
+        errors=ERRORS,
+        unreachable=chosen["unreachable"],
+        front=_front(run, metric) if chosen["unreachable"] else None,
+        design_name=run.design.name,
+        design_json=design_to_json(run.design),
+        drawing=draw(run.design, run.schema),
+        figures=_figures(run, shipped),
+        score=metric,
+        leaderboard=_leaderboard(run, journal, chosen["candidate"]),
+        training=_curves(journal, chosen["candidate"]),
+        schema=describe(run.schema),
+        splits=tuple(notes["splits"].items()),
+        quarantine=_table(notes["quarantine"]),
+        duplicates=_table(notes["duplicates"]),
+        notes=tuple(notes["notes"]),
+        looks=tuple(e.facts["reason"] for e in journal.find("test split opened")),
+        budget=_budget(journal),
+        files=_files(run.folder),
+        agreement=shipped["max_abs_difference"],
+        versions=library_versions(),
+    )
+
+
+def _description(run: Run, notes: dict[str, Any]) -> str:
+    kinds = {"class": "classification", "labels": "multi-label classification"}
+    target = run.schema.target
+    kind = kinds.get(target.kind, "regression")
+    classes = f" into {len(target.classes)} classes" if target.kind == "class" else ""
+    total = sum(notes["splits"].values())
+    return f"{run.schema.input.kind} {kind}{classes}, {total:,} rows"
+
+
+def _command(job: dict[str, Any]) -> str:
+    require = "".join(f' --require "{text}"' for text in job["requirements"])
+    return f"netwright build {job['source']}{require} --budget {job['budget']} --seed {job['seed']}"
+
+
+def _figures(run: Run, shipped: Any) -> tuple[KeyFigure, ...]:
+    named = {f.name: f.measurement for f in run.findings if f.measurement is not None}
+    figures = [KeyFigure("shipped file", shipped["size"], "bytes", "model.onnx")]
+    for name, label, unit in (
+        ("size_by_layer", "parameters", "parameters"),
+        ("macs_by_layer", "operations", "MACs"),
+        ("latency", "latency", "s"),
+    ):
+        if name in named:
+            figures.append(KeyFigure(label, named[name].value, unit, named[name].note))
+    return tuple(figures)
+
+
+def _leaderboard(run: Run, journal: Journal, chosen: int) -> tuple[LeaderboardRow, ...]:
+    requirements = [Requirement.parse(text) for text in run.job["requirements"]]
+    metric = run.schema.target.metric
+    # Size and parameters have columns of their own, the metric its name.
+    apart = {metric, "size", "params"}
+    shown = {metric} | {r.text for r in requirements if r.quantity not in apart}
+    records = Ledger(run.folder).records()
+    rows = [
+        LeaderboardRow(
+            number=record.candidate.number,
+            name=record.candidate.design.name,
+            status="trained" if record.status != "diverged" else "diverged",
+            metrics={k: m for k, m in record.measurements.items() if k in shown},
+            size=record.measurements["size"].value if "size" in record.measurements else None,
+            params=round(record.measurements["params"].value),
+            fidelity=record.candidate.fidelity,
+            seconds=record.seconds,
+            parent=record.candidate.parent,
+            chosen=record.candidate.number == chosen,
+        )
+        for record in records
+    ]
+    pruned = {e.facts["design"]: e for e in journal.find("candidate pruned")}
+    for number, event in enumerate(pruned.values(), start=len(records)):
+        rows.append(
+            LeaderboardRow(
+                number=number,
+                name=event.facts["design"],
+                status="not trained",
+                note=event.facts["cost"],
+                fidelity=0.0,
+            )
+        )
+    return tuple(rows)
+
+
+def _front(run: Run, metric: str) -> Table:
+    records = pareto_front(Ledger(run.folder).records(), metric=metric)
+    names = [n for n in ("size", "params") if all(n in r.measurements for r in records)]
+    rows = tuple(
+        (
+            r.candidate.design.name,
+            r.measurements[metric].value,
+            *(r.measurements[n].value for n in names),
+        )
+        for r in records
+    )
+    return Table("The reachable front, on the validation split", ("design", metric, *names), rows)
+
+
+def _curves(journal: Journal, chosen: int) -> tuple[Lines, ...]:
+    latest: dict[int, Event] = {}
+    for event in journal.find("epoch"):  # a resumed epoch replaces the one before
+        if event.facts["number"] == chosen:
+            latest[event.facts["epoch"]] = event
+    points = [latest[k].facts for k in sorted(latest)]
+    steps = tuple(float(p["step"]) for p in points)
+    if len(points) < 2:
+        return ()
+
+    def series(name: str, key: str) -> Series:
+        return Series(name, steps, tuple(float(p[key]) for p in points))
+
+    return (
+        Lines("Loss of the shipped network", "optimiser steps", "loss", (
+            series("training, as minimised", "train_loss"),
+            series("validation", "validation_loss"),
+        )),
+        Lines("Validation score of the shipped network", "optimiser steps", "score", (
+            series("validation", "validation_score"),
+        )),
+        Lines("Learning rate", "optimiser steps", "learning rate", (
+            series("learning rate", "learning_rate"),
+        )),
+    )  # fmt: skip
+
+
+def _budget(journal: Journal) -> Table:
+    starts = [(e.facts["stage"], e.elapsed) for e in journal.find("stage")]
+    ends = [elapsed for _, elapsed in starts[1:]] + [journal.events[-1].elapsed]
+    spent = {"load": starts[0][1] if starts else 0.0}
+    for (stage, begin), end in zip(starts, ends, strict=True):
+        spent[stage] = spent.get(stage, 0.0) + end - begin
+    rows = tuple((stage, round(spent[stage], 1)) for stage in _STAGES if stage in spent)
+    return Table("Time used", ("stage", "seconds"), rows)
+
+
+def _files(folder: Path) -> tuple[ArtefactFile, ...]:
+    names = ("model.onnx", "model.safetensors", "design.json", "schema.json", "findings.json")
+    files = [(n, (folder / n).read_bytes()) for n in names if (folder / n).is_file()]
+    return tuple(ArtefactFile(n, len(b), hashlib.sha256(b).hexdigest()) for n, b in files)
+
+
+def library_versions() -> tuple[tuple[str, str], ...]:
+    """List the versions of what took part."""
+    found = [("netwright", __version__), ("python", platform.python_version())]
+    return (*found, *((name, importlib.metadata.version(name)) for name in _LIBRARIES))
+
+
+def _first_rows(table: Table) -> Table:
+    if len(table.rows) <= _MOST_ROWS:
+        return table
+    title = f"{table.title} (first {_MOST_ROWS} of {len(table.rows):,})"
+    return Table(title, table.columns, table.rows[:_MOST_ROWS])
+
+
+def _table(plain: dict[str, Any]) -> Table:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Table).validate_python(plain)

@@ -1,0 +1,89 @@
+"""Imports go down the floors of the house; heavy parts are loaded only when they are needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "netwright"
+
+# Lowest first. A file may import from its own package and from the rows before its own.
+FLOORS = (
+    ("finding", "requirement", "_intervals", "_rng", "_files", "_journal", "_threads"),
+    ("data", "nn"),
+    ("measure",),
+    ("learn", "models"),
+    ("artefact",),
+    ("design", "audits", "compress", "generate", "agents", "reason", "science"),
+    ("quantities",),
+    ("report",),
+    ("run",),
+    ("_search", "_ship", "_page", "_audit", "_audit_file", "_build", "claims"),
+    ("cli", "_live", "_terminal", "_doctor", "serve", "__main__"),
+)
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+JOINERS = {"_search", "_ship", "_page", "_audit", "_audit_file", "_build", "claims", "cli"}
+JOINERS |= {"_live", "_doctor", "_terminal"}
+HEAVY = ("pandas", "sklearn", "onnx", "onnxruntime", "onnxscript", "optuna", "lightning_fabric")
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    parts = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts.add(part_of(path))
+        elif isinstance(node, ast.ImportFrom) and node.module == "netwright":
+            parts |= {alias.name for alias in node.names if alias.name != "__version__"}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("netwright."):
+            parts.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".") for a in node.names]
+            parts |= {n[1] for n in names if n[0] == "netwright" and len(n) > 1}
+    return parts
+
+
+def violations(path: Path, imported: set[str]) -> list[str]:
+    own = part_of(path)
+    allowed = {p for p in FLOOR if FLOOR[p] < FLOOR[own]} | {own}
+    if own in JOINERS:  # the files that join the stages also use each other
+        allowed |= {p for p in FLOOR if FLOOR[p] == FLOOR[own]}
+    return sorted(imported - allowed)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path):
+    assert part_of(path) in FLOOR, f"{path.name} stands on no floor: add it to FLOORS"
+    assert violations(path, imported_parts(path)) == []
+
+
+def test_an_import_that_goes_up_is_seen():
+    assert violations(ROOT / "data" / "_load.py", {"nn", "report"}) == ["nn", "report"]
+    assert violations(ROOT / "audits" / "x.py", {"design", "data"}) == ["design"]
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_netwright_loads_nothing_heavy():
+    loaded = loaded_by("import netwright")
+    assert loaded & {"torch", "numpy", *HEAVY} == set()
+
+
+def test_help_loads_nothing_heavy():
+    loaded = loaded_by("import netwright.cli")
+    assert loaded & {"torch", "numpy", *HEAVY} == set()
+
+
+@pytest.mark.parametrize("part", ["data", "nn", "measure", "learn", "artefact", "design", "audits"])
+def test_packages_import_no_heavy_library(part):
+    assert loaded_by(f"import netwright.{part}") & set(HEAVY) == set()
