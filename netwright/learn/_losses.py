@@ -6,6 +6,7 @@ Departs:  for labels, smoothing draws 0 and 1 towards 1/2.
 Notation: label_smoothing = epsilon.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from netwright.data._schema import Target
 
-__all__ = ["loss_for", "score_for"]
+__all__ = ["loss_for", "score_error", "score_for"]
 
 
 def loss_for(target: Target, *, label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor], Tensor]:
@@ -79,6 +80,24 @@ def score_for(
     scale = _scale(target).double() if target.kind == "values" else torch.ones(1).double()
     # float64: a mean over a whole split of squares that may be large
     return lambda outputs, y: -((outputs.double() - y) / scale).square().mean().sqrt().item()
+
+
+def score_error(score: float, *, kind: str, n: int) -> float:
+    """Estimate the standard error of a score.
+
+    Args:
+        score: as `score_for` gives it.
+        kind: of the target.
+        n: examples it was measured on.
+
+    Returns:
+        For classes and labels that of a proportion, two right and two wrong added, so that 0 and 1
+        have an error too; for values that of a root mean square of residuals taken as normal.
+    """
+    if kind in ("class", "labels"):
+        share = (score * n + 2.0) / (n + 4.0)
+        return math.sqrt(share * (1.0 - share) / n)
+    return abs(score) / math.sqrt(2.0 * n)
 
 
 def _scale(target: Target) -> Tensor:

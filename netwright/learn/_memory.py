@@ -51,6 +51,6 @@ def with_smaller_pieces(run: Callable[[int], Result], size: int) -> tuple[Result
                 ) from error
         # Outside the handler: the traceback, which holds the failed call's tensors, is gone.
         size = (size + 1) // 2
-        gc.collect()
         if torch.cuda.is_available():
+            gc.collect()
             torch.cuda.empty_cache()

@@ -35,6 +35,16 @@ class Recipe:
     average: float = 0.0
     patience: int = 0
 
+    def __post_init__(self) -> None:
+        """Reject values that no training can use."""
+        for name, least in (("batch_size", 1), ("weight_decay", 0), ("mixup", 0), ("patience", 0)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"`{name}` must be at least {least}; got {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be positive; got {self.learning_rate}.")
+        if not self.clip_norm >= 0:
+            raise ValueError(f"`clip_norm` is an L2 norm, or 0 for none; got {self.clip_norm}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -31,6 +31,7 @@ class Learner:
     """A network with its optimiser and weight average, one step at a time.
 
     Attributes:
+        target: what is learned.
         piece: examples that go through the network at once; halved when memory runs out, while the
             step's gradient stays that of the whole batch.
     """
@@ -62,7 +63,7 @@ class Learner:
         Raises:
             ValueError: if the recipe names something unknown or does not fit inputs or target.
         """
-        self._recipe, self._target, self._fabric = recipe, target, fabric
+        self._recipe, self.target, self._fabric = recipe, target, fabric
         self._augment = [resolve(a, _augment, "augmentation") for a in recipe.augment]
         self._schedule = resolve(recipe.schedule, _schedules, "schedule")
         self._loss = loss_for(target, label_smoothing=recipe.label_smoothing)
@@ -88,6 +89,7 @@ class Learner:
         self._average = WeightAverage(network, recipe.average) if recipe.average else None
         self._augmenting = self._mixing = torch.Generator()
         self.piece = recipe.batch_size
+        self._rows = max(recipe.batch_size, 256)  # evaluated at once
 
     def begin(self, seed: int, epoch: int) -> None:
         """Set all generators for an epoch, so that a resume needs nobody's state.
@@ -137,7 +139,7 @@ class Learner:
             for x_piece, y_piece, others_piece in _split(math.ceil(len(y) / piece), x, y, others):
                 with self._fabric.autocast():
                     outputs = self._model(x_piece)
-                check_outputs(outputs, y_piece, self._target)
+                check_outputs(outputs, y_piece, self.target)
                 loss = self._loss(outputs.float(), y_piece)
                 if weight < 1.0:
                     blend = self._loss(outputs.float(), others_piece)
@@ -177,9 +179,8 @@ class Learner:
         """
         averaged = self._average.applied() if self._average else contextlib.nullcontext()
         with averaged, self._fabric.autocast():
-            found, _ = with_smaller_pieces(
-                lambda n: evaluate(self._network, split, self._target, batch_size=n),
-                max(self.piece, 256),
+            found, self._rows = with_smaller_pieces(
+                lambda n: evaluate(self._network, split, self.target, batch_size=n), self._rows
             )
         return Evaluation(*self._fabric.broadcast(tuple(found)))  # all ranks must decide alike
 
