@@ -50,6 +50,7 @@ _MOST_SAMPLES = 10**9  # more than anyone will gather
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
 _FRACTION = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?")
 _QUOTED = r"(?:\"[^\"]*\"|[^()\"])*"
+_UNQUOTED = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'  # what stands before an even number of quotes
 _PATTERN = re.compile(
     rf"""\s*(?P<name>[A-Za-z_][A-Za-z_0-9]*)\s*
          (?:\((?P<arguments>{_QUOTED})\))?\s*
@@ -100,7 +101,8 @@ class Quantity:
         summary: one line for people.
         dimension: decides the units that a bound may carry.
         better: which direction is better.
-        measure: `measure(subject, **arguments)`, where `subject` is a `measure.Subject`.
+        measure: `measure(subject, **arguments)`, where `subject` is a `measure.Subject`. With a
+            keyword `confidence` besides, it can be measured by group (`gap`).
         arguments: what may stand in parentheses, in order.
         settings: what may stand after `@`.
         targets: the kinds of target it applies to; empty for all.
@@ -185,7 +187,7 @@ class Requirement:
             found["settings"], quantity.settings, f"{quantity.name} @...", text
         )
         read = cls(
-            text=" ".join(text.split()),
+            text=re.sub(rf"\s+{_UNQUOTED}", " ", text).strip(),
             quantity=quantity.name,
             arguments=arguments,
             settings=settings,
@@ -355,7 +357,7 @@ def _split_arguments(given: str, text: str) -> list[tuple[str | None, str]]:
     """Split at commas and at the first equals sign, neither of which counts inside quotes."""
     if not given.strip():
         return []
-    parts = re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', given)  # an even number of quotes follows
+    parts = re.split(rf",{_UNQUOTED}", given)
     pairs: list[tuple[str | None, str]] = []
     for part in parts:
         found = re.fullmatch(r"\s*(?:([A-Za-z_][A-Za-z_0-9]*)\s*=)?(.*)", part, re.DOTALL)

@@ -97,6 +97,12 @@ def test_quotes_hold_commas_and_parentheses():
     )
 
 
+def test_white_space_is_tidied_outside_quotes_only():
+    read = Requirement.parse(' gap( accuracy,\n by="a  b" )  <= 0.02 ')
+    assert read.text == 'gap( accuracy, by="a  b" ) <= 0.02'
+    assert Requirement.parse(read.text) == read
+
+
 def test_defaults_are_filled_in():
     assert Requirement.parse("ece <= 0.05").arguments == (("bins", 15),)
     assert Requirement.parse("latency_p95 <= 1 s").settings == (("batch", 1), ("threads", 1))

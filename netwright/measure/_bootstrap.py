@@ -7,6 +7,9 @@ Departs:  a resample on which the statistic is undefined (0/0) is left out; the 
           kept inside the range that the number of resamples can resolve.
 Notation: means = the resampled distribution's means, bias = z0, acceleration = a.
 
+Beyond 100,000 examples the resampled means are drawn from their limits, which need no pass over the
+examples: a multinomial over kinds (exact), or a normal distribution over rows (central limit).
+
 The statistic must be a function of column means, as accuracy, F1, log loss, RMSE and R2 are: then
 all resamples are one matrix product of counts and rows.
 """
@@ -24,6 +27,7 @@ __all__ = ["bootstrap", "resampled_means"]
 
 _FEWEST_ROWS = 10  # below, resampling knows too little of the distribution's tails
 _BLOCK = 4_000_000  # draws held in memory at once
+_LONG = 100_000  # examples beyond which means are drawn from their limit
 
 
 def bootstrap(
@@ -47,7 +51,7 @@ def bootstrap(
         statistic: maps mean rows to numbers, along the last axis; NaN where undefined.
         kind: which row of `rows` each example has; None if `rows` has one row an example.
         confidence: probability that the interval covers the truth.
-        n_resamples: by default 4000, fewer (at least 1000) beyond 10,000 examples.
+        n_resamples: by default 4000, and 1000 to 4000 for 10,000 to 100,000 examples.
         generator: draws the resamples, on the device of `rows`; torch's global one if None.
         unit: as in `Measurement`.
         note: as in `Measurement`.
@@ -56,7 +60,8 @@ def bootstrap(
         The measurement; unresolved with fewer than 10 examples, or where the statistic is
         undefined.
 
-    Cost: `n_resamples` * n random draws, and as many multiply-accumulates a feature.
+    Cost: `n_resamples` * n random draws, and as many multiply-accumulates a feature, up to 100,000
+    examples; beyond, a few passes over the rows.
 
     Example:
         >>> losses = torch.linspace(0, 1, 101)[:, None]
@@ -94,7 +99,9 @@ def bootstrap(
 
     tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.double)
     shifted = bias + torch.special.ndtri(tails.to(rows.device))
-    levels = torch.special.ndtr(bias + shifted / (1 - acceleration * shifted))
+    room = 1 - acceleration * shifted  # not positive: skewed beyond what the formula can express
+    levels = torch.special.ndtr(bias + shifted / room)
+    levels = torch.where(room > 0, levels, (shifted > 0).to(levels))
     low, high = torch.quantile(again, levels).tolist()
     return Measurement(
         value=value.item(),
@@ -120,12 +127,17 @@ def resampled_means(
     Args:
         rows: one row of features an example, or one for each kind of example.
         kind: which row of `rows` each example has; None if `rows` has one row an example.
-        n_resamples: by default 4000, fewer (at least 1000) beyond 10,000 examples.
+        n_resamples: by default 4000, and 1000 to 4000 for 10,000 to 100,000 examples.
         generator: draws the resamples, on the device of `rows`; torch's global one if None.
     """
     n, kinds = len(rows if kind is None else kind), len(rows)
     if n_resamples is None:
-        n_resamples = max(1000, min(4000, 40_000_000 // n))
+        n_resamples = 4000 if n > _LONG else max(1000, min(4000, 40_000_000 // n))
+    if n > _LONG and kind is None:
+        return _normal_means(rows, n_resamples, generator)
+    if n > _LONG and kind is not None:
+        counts = torch.bincount(kind, minlength=kinds)
+        return _multinomial(counts, n_resamples, generator).to(rows.dtype) @ rows / n
     at_once = max(1, min(n_resamples, _BLOCK // max(n, kinds)))
     means = []
     for start in range(0, n_resamples, at_once):
@@ -136,3 +148,28 @@ def resampled_means(
         counts = torch.bincount(drawn.flatten(), minlength=size * kinds).view(size, kinds)
         means.append(counts.to(rows.dtype) @ rows / n)  # (size, features)
     return torch.cat(means)
+
+
+def _normal_means(
+    rows: Float[Tensor, "n features"], n_resamples: int, generator: torch.Generator | None
+) -> Float[Tensor, "resamples features"]:
+    mean = rows.mean(0)
+    values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows) ** 2)
+    draws = torch.randn(
+        n_resamples, len(values), generator=generator, dtype=rows.dtype, device=rows.device
+    )
+    return mean + (draws * values.clamp_min(0).sqrt()) @ vectors.T  # eigenvalues may round below 0
+
+
+def _multinomial(
+    counts: Int[Tensor, "kinds"], n_resamples: int, generator: torch.Generator | None
+) -> Float[Tensor, "resamples kinds"]:
+    """Draw counts of a resample, each kind given what the ones before it have left."""
+    after = counts.sum() - counts.cumsum(0)
+    share = counts / (counts + after).clamp_min(1)  # of what is left, (kinds,)
+    left = torch.full((n_resamples,), float(counts.sum()), device=counts.device)
+    drawn = []
+    for p in share.tolist():
+        drawn.append(torch.binomial(left, torch.full_like(left, p), generator=generator))
+        left = left - drawn[-1]
+    return torch.stack(drawn, 1)

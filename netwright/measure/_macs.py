@@ -255,12 +255,15 @@ def _eval_mode(network: nn.Module) -> Iterator[None]:
 def _plain_kernels() -> Iterator[None]:
     """Keep torch from fusing whole recurrent and attention layers into one operator."""
     fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
+    on_gpu = torch.backends.cudnn.enabled
     try:
         torch.backends.mha.set_fastpath_enabled(False)
+        torch.backends.cudnn.enabled = False
         torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property at run time
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.cudnn.enabled = on_gpu
         torch.backends.mkldnn.enabled = fused  # type: ignore[assignment]
 
 

@@ -100,7 +100,7 @@ def memory(
             # Python strings would be pickled; text of a fixed width is not.
             plain = array.astype(str) if array.dtype == object else array
             np.save(Path(folder) / f"{place}.npy", plain, allow_pickle=False)
-        command = [sys.executable, "-I", str(child), str(artefact), folder, str(threads)]
+        command = [sys.executable, "-P", str(child), str(artefact), folder, str(threads)]
         command.append(json.dumps(list(feeds)))
         growths = [_run(command, seconds) for _ in range(processes)]
     return Measurement(

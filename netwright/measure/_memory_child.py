@@ -34,6 +34,7 @@ def _main(artefact: str, folder: str, threads: str, names: str) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(threads)
     options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong comes back as an exception
     before = _resident("VmRSS")
     session = onnxruntime.InferenceSession(artefact, options, providers=["CPUExecutionProvider"])
     for _ in range(10):

@@ -50,6 +50,7 @@ def start(subject: Subject, quantity: str, threads: int) -> "onnxruntime.Inferen
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong comes back as an exception
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     path = str(shipped(subject, quantity))
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -10,6 +10,7 @@ Notation: none.
 """
 
 from collections.abc import Mapping
+from inspect import signature
 from itertools import combinations
 from typing import Any
 
@@ -140,7 +141,9 @@ def _refuse(name: str, why: str) -> Quantity:
 
 
 def _takes_groups(quantity: Quantity) -> bool:
-    return quantity.needs == "predictions" and not any(a.required for a in quantity.arguments)
+    takes_confidence = "confidence" in signature(quantity.measure).parameters
+    free = not any(a.required for a in quantity.arguments)
+    return quantity.needs == "predictions" and takes_confidence and free
 
 
 QUANTITIES = (

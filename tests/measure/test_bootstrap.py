@@ -87,10 +87,35 @@ def test_the_interval_holds_the_value_even_if_all_rows_agree(generator):
     assert (found.low, found.value, found.high) == (3.0, 3.0, 3.0)
 
 
+@pytest.mark.parametrize("by_kind", [False, True])
+def test_limits_of_long_splits_match_resampling(by_kind, generator, monkeypatch):
+    kind = torch.multinomial(
+        torch.tensor([0.6, 0.3, 0.1]), 5000, replacement=True, generator=generator
+    )
+    rows = torch.tensor([[0.0, 1.0], [1.0, 2.0], [5.0, 0.0]], dtype=torch.double)
+    arguments = {"rows": rows, "kind": kind} if by_kind else {"rows": rows[kind]}
+    near = resampled_means(**arguments, n_resamples=4000, generator=generator)
+    monkeypatch.setattr("netwright.measure._bootstrap._LONG", 100)
+    far = resampled_means(**arguments, n_resamples=4000, generator=generator)
+    assert far.shape == near.shape
+    error = near.std(0) / 4000**0.5
+    assert ((far.mean(0) - near.mean(0)).abs() < 3 * 2**0.5 * error).all()
+    # Covariances of 4000 draws have errors of 2 to 3 %; times three, times the root of two.
+    assert torch.allclose(far.T.cov(), near.T.cov(), rtol=0.12, atol=0.02 * near.var(0).max())
+
+
+def test_one_huge_loss_does_not_turn_the_interval_around(generator):
+    losses = torch.zeros(12, 1)
+    losses[0] = 1000.0  # skewed beyond what BCa's formula can express
+    found = bootstrap(losses, mean, generator=generator)
+    assert found.high > 2 * found.value
+
+
 def test_long_splits_get_fewer_resamples():
     few = resampled_means(torch.zeros(30_000, 1), generator=torch.Generator())
     assert len(few) == 40_000_000 // 30_000
     assert len(resampled_means(torch.zeros(10, 1), generator=torch.Generator())) == 4000
+    assert len(resampled_means(torch.zeros(200_000, 1), generator=torch.Generator())) == 4000
 
 
 @pytest.mark.parametrize("runs", [60, pytest.param(600, marks=pytest.mark.claim)])
