@@ -1,5 +1,6 @@
 """Read the cells of one column as numbers, dates, booleans or words, a whole column at a time."""
 
+import datetime
 from functools import cached_property
 
 import numpy as np
@@ -18,11 +19,14 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INFINITE = r"^[+-]?(inf|Inf|INF|infinity|Infinity)$"
 _MOMENT = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
 _DATES = (
-    (r"^\d{4}-\d{1,2}-\d{1,2}$", "%Y-%m-%d"),
-    (r"^\d{4}/\d{1,2}/\d{1,2}$", "%Y/%m/%d"),
-    (r"^\d{1,2}\.\d{1,2}\.\d{4}$", "%d.%m.%Y"),
-    (r"^\d{1,2}/\d{1,2}/\d{4}$", "%m/%d/%Y"),
-    (r"^\d{4}-\d{1,2}$", "%Y-%m"),
+    r"^(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})$",
+    r"^(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})$",
+    r"^(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4})$",
+    r"^(?P<y>\d{4})-(?P<m>\d{1,2})$",
+)
+_SLASHES = (
+    r"^(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4})$",
+    r"^(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})$",
 )
 _WORDS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"))
 
@@ -140,21 +144,39 @@ def _parse_numbers(words: pa.Array) -> np.ndarray:
 
 
 def _parse_days(words: pa.Array) -> np.ndarray:
-    days = np.full(len(words), np.nan)
-    for pattern, layout in _DATES:
-        matching = pc.if_else(pc.match_substring_regex(words, pattern), words, None)
-        if matching.null_count == len(matching):
-            continue
-        moments = pc.strptime(matching, layout, "us", error_is_null=True)
-        if layout == "%m/%d/%Y" and moments.null_count > matching.null_count:
-            other = pc.strptime(matching, "%d/%m/%Y", "us", error_is_null=True)
-            moments = other if other.null_count < moments.null_count else moments
-        days = np.fmax(days, _as_days(moments))
+    month_first, day_first = (_match_days(words, pattern) for pattern in _SLASHES)
+    days = (
+        month_first if (~np.isnan(month_first)).sum() >= (~np.isnan(day_first)).sum() else day_first
+    )
+    for pattern in _DATES:
+        days = np.fmax(days, _match_days(words, pattern))
     for zone in (r"$", r"(Z|[+-]\d{2}:?\d{2})$"):
         matching = pc.if_else(pc.match_substring_regex(words, _MOMENT + zone), words, None)
         if matching.null_count < len(matching):
             kind = pa.timestamp("us") if zone == "$" else pa.timestamp("us", "UTC")
             days = np.fmax(days, _as_days(_cast_moments(matching, kind)))
+    return days
+
+
+def _match_days(words: pa.Array, pattern: str) -> np.ndarray:
+    parts = pc.extract_regex(words, pattern)
+    days = np.full(len(words), np.nan)
+    found = np.flatnonzero(parts.is_valid().to_numpy(zero_copy_only=False))
+    if not len(found):
+        return days
+
+    def part(name: str) -> np.ndarray:
+        return pc.struct_field(parts, name).take(found).cast(pa.int64()).to_numpy()
+
+    day = part("d") if "?P<d>" in pattern else np.ones(len(found), np.int64)
+    month = part("m")
+    valid = (month >= 1) & (month <= 12) & (day >= 1)
+    # Arrow's own strptime would let 31 February pass as 3 March.
+    first = ((part("y") - 1970) * 12 + np.where(valid, month, 1) - 1).astype("datetime64[M]")
+    length = (first + 1).astype("datetime64[D]") - first.astype("datetime64[D]")
+    valid &= day <= length.astype(np.int64)
+    numbers = first.astype("datetime64[D]").astype(np.float64) + day - 1
+    days[found] = np.where(valid, numbers, np.nan)
     return days
 
 
@@ -165,7 +187,7 @@ def _cast_moments(words: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.array([_moment(word, kind) for word in words.to_pylist()], kind)
 
 
-def _moment(word: str | None, kind: pa.DataType) -> pa.Scalar | None:
+def _moment(word: str | None, kind: pa.DataType) -> datetime.datetime | None:
     try:
         return None if word is None else pa.scalar(word).cast(kind).as_py()
     except pa.ArrowInvalid:

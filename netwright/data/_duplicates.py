@@ -63,7 +63,7 @@ def find_duplicates(
     kinds = ["exact"] * len(later) + ["near"] * len(near_later)
     one = np.concatenate([later, near_later])
     two = np.concatenate([earlier, near_earlier])
-    agree = (y[one] == y[two]).reshape(len(one), -1).all(axis=1) if len(one) else []
+    agree = (y[one] == y[two]).reshape(len(one), -1 if len(one) else 0).all(axis=1)
     listed = tuple(
         (kind, NAMES[split[i]], int(rows[i]), NAMES[split[j]], int(rows[j]), "yes" if ok else "no")
         for kind, i, j, ok in list(zip(kinds, one, two, agree, strict=True))[:LISTED]
@@ -127,7 +127,7 @@ def _once(pairs: np.ndarray, split: np.ndarray, known: set[int]) -> tuple[np.nda
 
 
 def _notes(
-    kinds: Sequence[str], split: np.ndarray, agree: Sequence[bool], expected: float
+    kinds: Sequence[str], split: np.ndarray, agree: np.ndarray, expected: float
 ) -> tuple[str, ...]:
     if not kinds:
         return ()
@@ -137,7 +137,7 @@ def _notes(
         for place, name in enumerate(NAMES)
         if (split == place).any()
     )
-    apart = len(kinds) - int(np.sum(agree))
+    apart = len(kinds) - int(agree.sum())
     note = (
         f"{len(kinds):,} rows occur in an earlier split too ({exact:,} exactly, "
         f"{len(kinds) - exact:,} nearly; {where}); {apart:,} of them with another target."

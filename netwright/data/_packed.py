@@ -4,7 +4,7 @@ import gzip
 import io
 import itertools
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,13 @@ def _bundled(name: str) -> Any:
 
 
 def _named_pair(
-    x: np.ndarray, y: np.ndarray, classes: Sequence[object] = (), **others: Any
+    x: np.ndarray, y: np.ndarray, classes: Iterable[object] = (), **others: Any
 ) -> Gathered:
     gathered = read_pair(x, y, **others)
-    if not len(classes):
+    names = tuple(str(each) for each in classes)
+    if not names:
         return gathered
-    names = {TARGET: tuple(str(each) for each in classes)}
-    return replace(gathered, classes=names, target_kind="class")
+    return replace(gathered, classes={TARGET: names}, target_kind="class")
 
 
 def _splits(*parts: Gathered) -> Gathered:

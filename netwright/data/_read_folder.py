@@ -139,7 +139,9 @@ def _read_texts(
             good.append(row)
         except UnicodeDecodeError as error:
             bad.append(Bad(path.relative_to(root).as_posix(), row, f"not UTF-8 text: {error}"))
-    table = pa.table({"text": pa.array(texts, pa.string()), CLASS: label.take(pa.array(good, int))})
+    table = pa.table(
+        {"text": pa.array(texts, pa.string()), CLASS: label.take(pa.array(good, pa.int64()))}
+    )
     kept = [paths[row] for row in good]
     numbers = np.array(good, int)
     gathered = _gathered(folder, root, kept, table, None, tuple(bad), notes, numbers)

@@ -82,6 +82,8 @@ def _read_csv(path: Path, memory_limit: int, cache: Path, *, tab: bool) -> Gathe
         if "UTF8" in str(error):
             raise DataError(_not_utf8(path, str(error))) from error
         raise DataError(f"{path} cannot be read as a table: {error}") from error
+    except (csv.Error, OSError) as error:  # a cell without end, a broken compressed file
+        raise DataError(f"{path} cannot be read as a table: {error}") from error
     n = table.num_rows + len(troubles)
     good = np.setdiff1d(np.arange(n), [row for row, _ in troubles], assume_unique=True)
     bad = tuple(Bad(path.name, row, reason) for row, reason in troubles)
@@ -152,6 +154,8 @@ def _read_json_lines(path: Path) -> Gathered:
                     bad.append(Bad(path.name, row, record))
         except UnicodeDecodeError as error:
             raise DataError(_not_utf8(path, str(error))) from error
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
     name = path.stem.split(".")[0]
     return read_records(name, records, file=path.name, row=np.array(good, int), bad=tuple(bad))
 

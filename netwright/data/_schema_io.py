@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from netwright.data._errors import DataError
 from netwright.data._schema import Column, Input, Schema, Target
 
@@ -185,12 +187,8 @@ def _describe_column(column: Any) -> str:
     if column.kind == "category":
         return _some(column.categories)
     if column.kind == "date":
-        import datetime
-
-        start = datetime.date(1970, 1, 1)
-        ends = (column.minimum, column.maximum)
-        first, last = (start + datetime.timedelta(days=math.floor(day)) for day in ends)
-        return f"{first} to {last}"
+        ends = np.floor([column.minimum, column.maximum]).astype("datetime64[D]")
+        return f"{ends[0]} to {ends[1]}"
     return f"{column.minimum:.4g} to {column.maximum:.4g}"
 
 

@@ -256,14 +256,15 @@ def _by_group(group: np.ndarray, shares: Mapping[str, float], seed: int) -> np.n
             f"group on both sides. Choose a finer column, or fewer splits with `split=`."
         )
     chance = torch.randperm(len(sizes), generator=_rng.child(seed, "split")).numpy()
-    room = wanted * len(group)
+    wanted = np.where(wanted > 0, wanted, 1e-9)
+    filled = np.zeros(len(NAMES))
     split_of = np.zeros(len(sizes), np.int8)
-    # Largest first, each to the split with most room left: small groups then level the shares.
+    # Largest first, each to the split that it fills least: small groups then level the shares.
     for code in np.lexsort((chance, -sizes)):
-        place = int(np.argmax(np.where(wanted > 0, room, -np.inf)))
+        place = int(np.argmin((filled + sizes[code]) / wanted))
         split_of[code] = place
-        room[place] -= sizes[code]
-    empty = [n for i, n in enumerate(NAMES) if wanted[i] > 0 and not (split_of == i).any()]
+        filled[place] += sizes[code]
+    empty = [n for i, n in enumerate(NAMES) if wanted[i] > 1e-9 and not (split_of == i).any()]
     if empty:
         raise DataError(
             f"`group` leaves the {empty[0]} split empty: the largest group has {sizes.max()} of "

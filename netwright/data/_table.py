@@ -121,8 +121,8 @@ def fit_columns(
 def _fit_values(column: Column, cells: Cells) -> Column | str:
     numbers = _values(cells, column.kind)
     present = numbers[~np.isnan(numbers)]
-    if not len(present) or (present == present[0]).all():
-        return CONSTANT
+    if not len(present) or (len(present) == len(numbers) and (present == present[0]).all()):
+        return CONSTANT  # one value that is missing here and there says something
     inner = np.quantile(present, np.linspace(0, 1, QUANTILES + 2)[1:-1])
     return replace(
         column,
