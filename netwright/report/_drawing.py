@@ -1,11 +1,12 @@
 """Let an SVG drawing into a page only if it can do nothing but be seen."""
 
 import re
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from netwright.report._svg import clean, element
 
-__all__ = ["inline_drawing"]
+__all__ = ["InlineDrawing", "inline_drawing"]
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = frozenset(
@@ -17,15 +18,27 @@ _LOCAL_URL = re.compile(r"url\(\s*#[\w.-]+\s*\)")
 _MOST_BYTES = 300_000
 
 
-def inline_drawing(svg: str, name: str) -> str:
+@dataclass(frozen=True, slots=True)
+class InlineDrawing:
+    """A drawing that may stand inside a page.
+
+    Attributes:
+        markup: one `svg` element, without namespace prefixes.
+        width: that it was made for, in pixels; 0.0 where it does not say.
+        height: that it was made for, in pixels; 0.0 where it does not say.
+    """
+
+    markup: str
+    width: float
+    height: float
+
+
+def inline_drawing(svg: str, name: str) -> InlineDrawing:
     """Check a drawing and write it anew, as an image with a name, to stand inside a page.
 
     Args:
         svg: an SVG document.
         name: what the drawing shows; used where it has no name of its own.
-
-    Returns:
-        Markup of one `svg` element, without namespace prefixes.
 
     Raises:
         ValueError: if it is no well-formed SVG, or holds anything that could run, load or reach
@@ -44,18 +57,19 @@ def inline_drawing(svg: str, name: str) -> str:
         raise ValueError(f"`drawing` must be an `svg` element; got `{root.tag}`.")
     titles = [c for c in root if c.tag.removeprefix(_SVG) == "title"]
     label = root.get("aria-label") or (titles[0].text if titles else None) or name
-    natural = _width(root)
-    size = {"style": f"--natural:{natural:g}px"} if natural else {"width": "100%"}
-    return _write(root, {"role": "img", "aria-label": label, **size})
+    width, height = _size(root)
+    size = {"style": f"--natural:{width:g}px"} if width else {"width": "100%"}
+    markup = _write(root, {"role": "img", "aria-label": label, **size})
+    return InlineDrawing(markup, width, height)
 
 
-def _width(root: ElementTree.Element) -> float:
-    """Width that the drawing was made for; 0.0 where it does not say."""
-    numbers = re.findall(r"[-+.\d]+(?:e[-+]?\d+)?", root.get("viewBox", ""))
+def _size(root: ElementTree.Element) -> tuple[float, float]:
+    numbers = root.get("viewBox", "").replace(",", " ").split()[2:]
     try:
-        return float(numbers[2]) if len(numbers) == 4 else float(root.get("width", "0"))
-    except ValueError:
-        return 0.0
+        width, height = map(float, numbers or (root.get("width", "0"), root.get("height", "0")))
+    except ValueError:  # percentages, or a broken view box
+        return 0.0, 0.0
+    return (width, height) if 0 < width < 1e5 and 0 < height < 1e5 else (0.0, 0.0)
 
 
 def _write(node: ElementTree.Element, extra: dict[str, str]) -> str:

@@ -203,7 +203,7 @@ def _network_context(view: RunView) -> dict[str, Any]:
     from markupsafe import Markup
 
     name = f"Drawing of the network {view.design_name}".strip()
-    drawing = Markup(inline_drawing(view.drawing, name)) if view.drawing else None
+    drawing = inline_drawing(view.drawing, name) if view.drawing else None
     figures = []
     for item in view.figures:
         shown, unit = format_value(item.value, item.unit), ""
@@ -220,7 +220,8 @@ def _network_context(view: RunView) -> dict[str, Any]:
         except ValueError:
             pass  # shown as it came
     return {
-        "drawing": drawing,
+        "drawing": Markup(drawing.markup) if drawing else None,
+        "tall": drawing is not None and drawing.height > drawing.width,
         "figures": figures,
         "design_json": _cut(design),
         "show": {
@@ -350,7 +351,7 @@ def _making_context(view: RunView) -> dict[str, Any]:
         facts.append(("Seed", str(view.seed)))
     if view.device:
         facts.append(("Device", view.device))
-    facts += view.versions
+    facts += [(name, v) for name, v in view.versions if name.lower() != "netwright"]
     if view.agreement is not None:
         facts.append(("Largest difference, ONNX Runtime against torch", f"{view.agreement:.2g}"))
     files = None

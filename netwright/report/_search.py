@@ -59,8 +59,8 @@ def board_of(board: Sequence[LeaderboardRow]) -> dict[str, Any]:
             *metrics,
             _quantity(row.size, "bytes"),
             CellView("–") if row.params is None else CellView(f"{row.params:,}", str(row.params)),
-            CellView(f"{row.fidelity:.0%}", f"{row.fidelity:.6g}"),
-            CellView(_duration(row.seconds), f"{row.seconds:.6g}"),
+            CellView(f"{row.fidelity:.0%}" if row.fidelity else "–", f"{row.fidelity:.6g}"),
+            CellView(_duration(row.seconds) if row.seconds else "–", f"{row.seconds:.6g}"),
             CellView("–") if row.parent is None else CellView(str(row.parent), str(row.parent)),
         ]
         rows.append({"cells": cells, "chosen": row.chosen, "note": row.note})

@@ -12,16 +12,16 @@ def svg(inside, **attributes):
 
 
 def test_drawing_becomes_an_image_with_a_name():
-    root = ElementTree.fromstring(inline_drawing(samples.DRAWING, "the network"))
+    root = ElementTree.fromstring(inline_drawing(samples.DRAWING, "the network").markup)
     assert root.tag == "svg"
     assert root.get("role") == "img"
     assert root.get("aria-label").startswith("Residual CNN")
     assert len(list(root.iter("rect"))) == 5
-    assert ElementTree.fromstring(inline_drawing(svg(""), "n")).get("aria-label") == "n"
+    assert ElementTree.fromstring(inline_drawing(svg(""), "n").markup).get("aria-label") == "n"
 
 
 def test_text_is_kept_and_escaped_again():
-    written = inline_drawing(svg("<text>&lt;script&gt;<tspan>a</tspan> &amp; b</text>"), "n")
+    written = inline_drawing(svg("<text>&lt;script&gt;<tspan>a</tspan> &amp; b</text>"), "n").markup
     assert "<text>&lt;script&gt;<tspan>a</tspan> &amp; b</text>" in written
 
 
@@ -55,4 +55,24 @@ def test_other_documents_are_refused(text):
 
 def test_own_parts_may_be_referred_to():
     inside = '<defs><marker id="m"/></defs><path marker-end="url(#m)"/><use href="#m"/>'
-    assert "url(#m)" in inline_drawing(svg(inside), "n")
+    assert "url(#m)" in inline_drawing(svg(inside), "n").markup
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [("0 0 420 900", (420, 900)), ("0,0,8,4", (8, 4)), ("0 0 a b", (0, 0)), ("1 2", (0, 0)),
+     ("0 0 1e9 5", (0, 0)), ("0 0 nan 5", (0, 0))],
+)  # fmt: skip
+def test_size_is_read_from_the_view_box(box, size):
+    drawing = inline_drawing(f'<svg viewBox="{box}"/>', "n")
+    assert (drawing.width, drawing.height) == size
+
+
+def test_drawings_of_real_networks_pass():
+    from netwright.data import load
+    from netwright.design import draw, portfolio
+
+    schema = load("digits").schema
+    for design in portfolio(schema, 1000):
+        drawing = inline_drawing(draw(design, schema), "n")
+        assert drawing.height > 100
