@@ -280,7 +280,11 @@ def _close(findings: Any, page: Path, as_json: bool, console: Any) -> None:
     if as_json:
         typer.echo(findings_to_json(findings))
     else:
-        console.print(verdict_table(findings))
+        if any(f.requirement is not None for f in findings):
+            console.print(verdict_table(findings))
+        else:
+            found = next(f for f in findings if f.name == "performance")
+            console.print(f"No requirement was stated. {found.summary}", markup=False)
         console.print(f"Report: {page}", markup=False, soft_wrap=True)
     verdicts = {f.judgement.verdict for f in findings if f.judgement is not None}
     raise typer.Exit(0 if verdicts <= {"met"} else 1)
