@@ -7,8 +7,8 @@ Departs:  a resample on which the statistic is undefined (0/0) is left out; the 
           kept inside the range that the number of resamples can resolve.
 Notation: means = the resampled distribution's means, bias = z0, acceleration = a.
 
-Beyond 100,000 examples the resampled means are drawn from their limits, which need no pass over the
-examples: a multinomial over kinds (exact), or a normal distribution over rows (central limit).
+Examples of few kinds are not drawn one by one: the counts of a resample are multinomial. Beyond
+20,000 rows without kinds the means are drawn from their normal limit.
 
 The statistic must be a function of column means, as accuracy, F1, log loss, RMSE and R2 are: then
 all resamples are one matrix product of counts and rows.
@@ -26,8 +26,10 @@ from netwright.measure._unresolved import unresolved
 __all__ = ["bootstrap", "resampled_means"]
 
 _FEWEST_ROWS = 10  # below, resampling knows too little of the distribution's tails
+_LEAST, _MOST = 1000, 4000  # resamples, by default
 _BLOCK = 4_000_000  # draws held in memory at once
-_LONG = 100_000  # examples beyond which means are drawn from their limit
+_LONG = 20_000  # rows beyond which means are drawn from their limit
+_DRAWS = 20_000_000  # of single rows, at most
 
 
 def bootstrap(
@@ -51,7 +53,7 @@ def bootstrap(
         statistic: maps mean rows to numbers, along the last axis; NaN where undefined.
         kind: which row of `rows` each example has; None if `rows` has one row an example.
         confidence: probability that the interval covers the truth.
-        n_resamples: by default 4000, and 1000 to 4000 for 10,000 to 100,000 examples.
+        n_resamples: by default 4000, and as few as 1000 where single rows are drawn from many.
         generator: draws the resamples, on the device of `rows`; torch's global one if None.
         unit: as in `Measurement`.
         note: as in `Measurement`.
@@ -60,8 +62,7 @@ def bootstrap(
         The measurement; unresolved with fewer than 10 examples, or where the statistic is
         undefined.
 
-    Cost: `n_resamples` * n random draws, and as many multiply-accumulates a feature, up to 100,000
-    examples; beyond, a few passes over the rows.
+    Cost: at most 20 million draws of a row by default, and as many multiply-accumulates a feature.
 
     Example:
         >>> losses = torch.linspace(0, 1, 101)[:, None]
@@ -127,17 +128,17 @@ def resampled_means(
     Args:
         rows: one row of features an example, or one for each kind of example.
         kind: which row of `rows` each example has; None if `rows` has one row an example.
-        n_resamples: by default 4000, and 1000 to 4000 for 10,000 to 100,000 examples.
+        n_resamples: by default 4000, and as few as 1000 where single rows are drawn from many.
         generator: draws the resamples, on the device of `rows`; torch's global one if None.
     """
     n, kinds = len(rows if kind is None else kind), len(rows)
-    if n_resamples is None:
-        n_resamples = 4000 if n > _LONG else max(1000, min(4000, 40_000_000 // n))
-    if n > _LONG and kind is None:
-        return _normal_means(rows, n_resamples, generator)
-    if n > _LONG and kind is not None:
+    if kind is not None and 10 * kinds < n:  # drawing kinds is quicker than drawing examples
         counts = torch.bincount(kind, minlength=kinds)
-        return _multinomial(counts, n_resamples, generator).to(rows.dtype) @ rows / n
+        return _multinomial(counts, n_resamples or _MOST, generator).to(rows.dtype) @ rows / n
+    if n > _LONG and kind is None:
+        return _normal_means(rows, n_resamples or _MOST, generator)
+    if n_resamples is None:
+        n_resamples = max(_LEAST, min(_MOST, _DRAWS // n))
     at_once = max(1, min(n_resamples, _BLOCK // max(n, kinds)))
     means = []
     for start in range(0, n_resamples, at_once):
