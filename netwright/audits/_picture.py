@@ -20,6 +20,7 @@ __all__ = ["contact_sheet"]
 _FONT_SIZE = 13
 _LINE = 17  # pixels from one caption line to the next
 _GAP = 10
+_CAPTION = 128  # pixels for about 18 characters; a longer line is cut
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
 
 
@@ -77,7 +78,8 @@ def _draw(
     font = ImageFont.load_default(_FONT_SIZE)
     grey = images.shape[1] != 3
     cells = [_to_image(image, side) for image in images]
-    width = max(max(c.width for c in cells), 124)  # room for a caption of about 18 characters
+    longest = max((font.getlength(text) for caption in captions for text in caption), default=0)
+    width = max(max(c.width for c in cells), min(math.ceil(longest), _CAPTION))
     height = max(c.height for c in cells)
     lines = max((len(c) for c in captions), default=0)
     columns = min(columns, len(cells))

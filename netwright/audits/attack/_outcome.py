@@ -16,7 +16,10 @@ __all__ = [
     "fooled_by",
     "gradient_of",
     "margin",
+    "scale_free_cross_entropy",
 ]
+
+_RANGE = 10.0  # exp(-10) is still far from rounding in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +56,32 @@ def cross_entropy(
 ) -> Float[Tensor, "batch"]:
     """Cross-entropy of each example, in nats.
 
-    Its gradient underflows to zero where a network is very confident; `margin` does not.
+    Its gradient underflows to zero where a network is very confident; those of
+    `scale_free_cross_entropy` and `margin` do not.
 
     Args:
         logits: scores of the classes.
         y: true classes.
     """
     return F.cross_entropy(logits, y, reduction="none")
+
+
+def scale_free_cross_entropy(
+    logits: Float[Tensor, "batch classes"], y: Int[Tensor, "batch"]
+) -> Float[Tensor, "batch"]:
+    """Cross-entropy of each example after its logits are scaled to a range of 10, in nats.
+
+    The gradient's direction is then the same for a network and for the same network with larger or
+    smaller logits, and it neither underflows nor rounds to zero. The scale itself is held constant,
+    so nothing is gained by changing it.
+
+    Args:
+        logits: scores of the classes.
+        y: true classes.
+    """
+    spread = (logits.amax(1) - logits.amin(1)).detach()
+    scale = _RANGE / torch.where(spread > 0, spread, 1.0)
+    return F.cross_entropy(logits * scale[:, None], y, reduction="none")
 
 
 def margin(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from netwright.audits._picture import contact_sheet
 from netwright.audits.attack._ball import LinfBall
 from netwright.audits.attack._fgsm import fgsm
 from netwright.audits.attack._masking import Masking, gradient_masking
+from netwright.audits.attack._outcome import gradient_of, margin
 from netwright.audits.attack._strongest import strongest
 from netwright.finding import (
     Evidence,
@@ -32,7 +34,8 @@ __all__ = ["robustness"]
 
 _NAME, _TITLE = "robustness", "Small changes of the pixels"
 _LEVELS = 255
-_CHUNK = 64  # rows attacked together
+_CHUNK = 64  # rows attacked together, at most
+_FEWEST = 8  # rows worth attacking
 _MOST_SHOWN = 6
 
 
@@ -72,7 +75,8 @@ def robustness(
         n_rows: rows attacked, drawn at random when the split has more.
         n_steps: gradient steps of PGD from each start.
         n_restarts: random starts of PGD for each of its two losses.
-        seconds: start no further group of 64 rows after this time; the first is always attacked.
+        seconds: limit of the time spent. Fewer rows are attacked when one timed gradient says that
+            `n_rows` would take longer, none when not even 8 fit in.
         generator: draws rows and starts; None derives one from `subject.seed`.
 
     Returns:
@@ -98,11 +102,18 @@ def robustness(
         return not_applicable(_NAME, _TITLE, trouble)
     if generator is None:
         generator = _rng.child(subject.seed, "audits/robustness")
-    n = len(subject.split)
-    places = torch.randperm(n, generator=generator)[:n_rows]
-    start, parts, masking = time.monotonic(), [], Masking((), 0)
-    for chunk in places.split(_CHUNK):
-        if parts and time.monotonic() - start > seconds:
+    start = time.monotonic()
+    places = torch.randperm(len(subject.split), generator=generator)[:n_rows]
+    passes = 3 * n_restarts * (n_steps + 1) * len(radii) + 5 * n_steps  # at most, for one row
+    affordable = _affordable(subject, places[:_FEWEST], seconds, passes)
+    if affordable < _FEWEST:
+        reason = f"the attack on {_FEWEST} rows would take longer than {seconds:.3g} s"
+        return Finding(_NAME, _TITLE, f"Not run: {reason}.")
+    places = places[:affordable]
+    parts, masking, spent = [], Masking((), 0), 0.0
+    for chunk in places.split(max(_FEWEST, min(_CHUNK, len(places) // 4))):
+        began = time.monotonic()
+        if parts and began + spent - start > seconds:  # the next would take as long as the last
             break
         part = _attack(subject, chunk, radii, n_steps, n_restarts, generator)
         if not parts:
@@ -116,7 +127,20 @@ def robustness(
                 generator=generator,
             )
         parts.append(part)
+        spent = time.monotonic() - began
     return _finding(subject, _join(parts), radii, masking, f"PGD of {n_steps} steps")
+
+
+def _affordable(subject: Subject, places: Tensor, seconds: float, passes: int) -> int:
+    """Say how many rows can be attacked in time, by one gradient of a few of them."""
+    if math.isinf(seconds):
+        return sys.maxsize
+    x, y = subject.split.take(places), subject.split.y[places]
+    gradient_of(subject.network, x, y, margin)  # warm-up
+    began = time.monotonic()
+    gradient_of(subject.network, x, y, margin)
+    each = (time.monotonic() - began) / len(places) * passes
+    return int(seconds / each)
 
 
 def _attack(

@@ -4,7 +4,8 @@ Paper:    Carlini et al. On Evaluating Adversarial Robustness. 2019, arXiv:1902.
           (several losses, per-example minimum over attacks); Croce, Hein. Reliable Evaluation of
           Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks. ICML 2020,
           arXiv:2003.01690 (the ensemble's worst case counts).
-Departs:  the ensemble is PGD on cross-entropy, then PGD on the margin; no black-box attack.
+Departs:  the ensemble is PGD on the cross-entropy of logits brought to one scale, then PGD on the
+          margin; no black-box attack.
 Notation: none.
 """
 
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from netwright.audits.attack._ball import Ball
-from netwright.audits.attack._outcome import Attacked, cross_entropy, margin
+from netwright.audits.attack._outcome import Attacked, margin, scale_free_cross_entropy
 from netwright.audits.attack._pgd import pgd
 
 __all__ = ["strongest"]
@@ -36,8 +37,8 @@ def strongest(
 ) -> Attacked:
     """Attack by `pgd` on the cross-entropy, and what withstands that by `pgd` on the margin.
 
-    The margin keeps its gradient where a confident network's cross-entropy has none, so that large
-    logits alone do not look like robustness.
+    Neither loss depends on how large the logits are, so that confidence alone, under which the
+    gradient of the plain cross-entropy vanishes, does not look like robustness.
 
     Args:
         network: maps inputs to logits, each row on its own; a module must be in eval mode.
@@ -69,7 +70,7 @@ def strongest(
     """
     settings = {"ball": ball, "n_steps": n_steps, "n_restarts": n_restarts, "generator": generator}
     bounds = {"low": low, "high": high, "levels": levels}
-    first = pgd(network, x, y, loss=cross_entropy, **settings, **bounds)
+    first = pgd(network, x, y, loss=scale_free_cross_entropy, **settings, **bounds)
     left = ~first.fooled
     if not left.any():
         return first

@@ -112,7 +112,7 @@ def group_gaps(subject: Subject, *, generator: torch.Generator | None = None) ->
     Returns:
         The largest gap of the main measure over all group columns; every group with its number of
         rows and interval, also at the intersections of two columns. Groups of fewer than 30 rows
-        are shown but not compared.
+        are shown but not compared; of more than 60 groups, the 60 largest are shown and compared.
     """
     columns = subject.split.groups
     if not columns:
@@ -208,6 +208,8 @@ def _gap(places: Mapping[str, Tensor], take: _Take) -> Measurement | None:
     groups = tuple(name for name, rows in places.items() if enough(rows))
     if len(groups) < 2:
         return None
+    if len(groups) > _MOST_GROUPS:  # every pair is compared
+        groups = tuple(sorted(groups, key=lambda name: -len(places[name]))[:_MOST_GROUPS])
 
     def of(name: str, level: float) -> Measurement:
         found = take(places[name], level)

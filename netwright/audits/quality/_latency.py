@@ -1,6 +1,7 @@
 """How the time of one prediction is distributed."""
 
 import platform
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ _N_INPUTS = 64
 def latency(subject: Subject, *, batch_size: int = 1, seconds: float = 1.0) -> Finding:
     """Time predictions of the shipped file in ONNX Runtime, on one thread.
 
-    Without a shipped file the network itself is timed, in torch, and the finding says so. The
-    timings hold for this machine and its present load.
+    A file that Netwright wrote is given raw rows, so that its preprocessing is timed too. Without a
+    file the network itself is timed, in torch, and the finding says so. The timings hold for this
+    machine and its present load.
 
     Args:
         subject: what to time, and rows to time it on.
@@ -43,13 +45,19 @@ def latency(subject: Subject, *, batch_size: int = 1, seconds: float = 1.0) -> F
     starts = range(0, min(n, _N_INPUTS * batch_size), batch_size)
     inputs = [subject.split.take([(s + i) % n for i in range(batch_size)]) for s in starts]
     if subject.artefact is None:
-        run, how = subject.network, f"torch, {torch.get_num_threads()} threads"
+        calls = [partial(subject.network, x) for x in inputs]
+        how = f"torch, {torch.get_num_threads()} threads"
     else:
         from netwright.artefact import Session
 
-        run, how = Session(subject.artefact, threads=1).predict, "ONNX Runtime, 1 thread"
+        session = Session(subject.artefact, threads=1)
+        how = "ONNX Runtime, 1 thread"
+        calls = [partial(session.predict, x) for x in inputs]
+        if session.schema is not None:  # one of ours: from raw rows, as it will be used
+            calls = [partial(session.predict_raw, session.raw_feed(x)) for x in inputs]
+            how += ", preprocessing included"
     with torch.no_grad():
-        found = time_calls(lambda i: run(inputs[i % len(inputs)]), seconds=seconds)
+        found = time_calls(lambda i: calls[i % len(calls)](), seconds=seconds)
     machine = f"{platform.system()} {platform.machine()}"
     rows = f"{batch_size} row" + ("s" if batch_size > 1 else "")
     summary = (

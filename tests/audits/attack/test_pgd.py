@@ -3,7 +3,15 @@ import torch
 from torch import nn
 
 from netwright._rng import seeded
-from netwright.audits.attack import L2Ball, LinfBall, cross_entropy, fgsm, margin, pgd
+from netwright.audits.attack import (
+    L2Ball,
+    LinfBall,
+    cross_entropy,
+    fgsm,
+    margin,
+    pgd,
+    scale_free_cross_entropy,
+)
 
 WEIGHT = torch.tensor([[3.0, -4.0, 0.0, 1.0], [-1.0, 2.0, 2.0, 1.0]])
 
@@ -29,7 +37,7 @@ def distance(x: torch.Tensor, dual_norm: float) -> torch.Tensor:
 
 @pytest.mark.oracle
 @pytest.mark.parametrize(("ball", "dual"), [(LinfBall(0.1), 1.0), (L2Ball(0.15), 2.0)])
-@pytest.mark.parametrize("loss", [cross_entropy, margin])
+@pytest.mark.parametrize("loss", [cross_entropy, margin, scale_free_cross_entropy])
 def test_pgd_fools_a_linear_network_exactly_where_the_boundary_is_inside(
     ball, dual, loss, generator
 ):
@@ -168,15 +176,26 @@ def test_restarts_add_fooled_inputs_on_a_bumpy_loss(generator):
     assert shares[0] < 0.25 and shares[1] > 0.75
 
 
-def test_margin_moves_where_cross_entropy_has_underflowed(generator):
+@pytest.mark.parametrize("scale", [1e-5, 1e5])
+@pytest.mark.parametrize("loss", [margin, scale_free_cross_entropy])
+def test_losses_free_of_scale_move_at_any_scale(loss, scale, generator):
     x, y = points(100, generator)
-    confident = nn.Sequential(linear(), Scale(1e5)).eval()
-    results = {
-        loss: pgd(confident, x, y, ball=LinfBall(0.1), loss=loss, generator=generator).fooled
-        for loss in (cross_entropy, margin)
-    }
-    assert torch.equal(results[margin], distance(x, 1.0) < 0.1)
-    assert results[cross_entropy].sum() < 0.5 * results[margin].sum()
+    scaled = nn.Sequential(linear(), Scale(scale)).eval()
+    settings = {"ball": LinfBall(0.1), "generator": generator}
+    found = pgd(scaled, x, y, loss=loss, **settings).fooled
+    assert torch.equal(found, distance(x, 1.0) < 0.1)
+    if scale > 1:  # there the plain one has underflowed
+        plain = pgd(scaled, x, y, loss=cross_entropy, **settings).fooled
+        assert plain.sum() < 0.5 * found.sum()
+
+
+def test_constant_logits_have_no_gradient_and_no_nan(generator):
+    x, y = points(5, generator)
+    flat = nn.Sequential(linear(), Scale(0.0)).eval()
+    found = pgd(
+        flat, x, y * 0, ball=LinfBall(0.1), loss=scale_free_cross_entropy, generator=generator
+    )
+    assert found.x.isfinite().all() and not found.fooled.any()
 
 
 class Scale(nn.Module):

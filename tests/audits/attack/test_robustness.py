@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import io
+import time
 
 import pytest
 import torch
@@ -99,8 +100,8 @@ def test_large_logits_alone_look_no_more_robust(digits_subject):
     loud = dataclasses.replace(digits_subject, network=Loud(digits_subject.network).eval())
     plain, scaled = (robustness(s, radii=(24 / 255,)) for s in (digits_subject, loud))
     assert not scaled.measurement.unresolved
-    # Both search the same balls, with other random starts; 20 steps differ by a few rows at most.
-    assert abs(plain.measurement.value - scaled.measurement.value) < 0.03
+    # The losses are free of scale; what differs is how float32 rounds.
+    assert abs(plain.measurement.value - scaled.measurement.value) <= 2 / 180
 
 
 def test_honest_networks_raise_no_alarm(digits_subject):
@@ -144,8 +145,26 @@ def test_the_artefact_decides_what_counts_as_fooled(digits_subject):
 
 
 def test_time_limit_attacks_fewer_rows(digits_subject):
-    found = robustness(digits_subject, radii=(8 / 255,), seconds=0.0)
-    assert found.measurement.n == 64 and "64 of" in found.summary
+    class Slow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = digits_subject.network
+
+        def forward(self, x):
+            time.sleep(0.0005 * len(x))
+            return self.inner(x)
+
+    slow = dataclasses.replace(digits_subject, network=Slow().eval())
+    began = time.monotonic()
+    found = robustness(slow, radii=(8 / 255,), seconds=2.0)
+    # 180 rows would take about 8 s. The timed gradient is a guess, so the limit is not exact.
+    assert time.monotonic() - began < 4.0
+    assert 8 <= found.measurement.n < 100 and f"{found.measurement.n} of" in found.summary
+
+
+def test_no_time_at_all_is_said_plainly(digits_subject):
+    found = robustness(digits_subject, seconds=0.0)
+    assert found.measurement is None and found.summary.startswith("Not run: the attack on 8 rows")
 
 
 def test_same_seed_same_finding(digits_subject):
