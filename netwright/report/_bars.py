@@ -37,7 +37,7 @@ def draw_bars(chart: Bars, ident: str, width: float, height: float, kind: str) -
     head, top_markup = (key.height, key.markup) if len(chart.series) > 1 else (0.0, "")
     widest = max((text_width(n) for n in names), default=0.0)
     fits = widest + 8 <= (width - 60) / max(1, len(names))
-    if fits or len(names) > _MOST_LYING:
+    if fits or len(names) > _MOST_LYING or _is_scale(names):
         body, bottom = _upright(chart, names, values, axis, width, height, head)
     else:
         body, bottom = _lying(chart, names, values, axis, width, head, widest)
@@ -138,7 +138,7 @@ def _lying(
         )
     for k, name in enumerate(names):
         middle = box.top + (k + 0.5) * row
-        shown = shorten_middle(name, left - 12)
+        shown = shorten_middle(name, left - 11)
         whole = element("title", text=name) if shown != name else ""
         parts.append(element("text", whole, text=shown, class_="end", x=left - 8, y=middle + 4))
         for place, group in enumerate(values):
@@ -170,6 +170,15 @@ def _lying(
         )
     )
     return "".join(parts), box.bottom + 46
+
+
+def _is_scale(names: tuple[str, ...]) -> bool:
+    """Whether the categories are rising numbers, as the bins of a histogram are."""
+    try:
+        places = [float(name) for name in names]
+    except ValueError:
+        return False
+    return all(a < b for a, b in zip(places, places[1:], strict=False))
 
 
 def _texts(values: list[dict[str, tuple[float, str]]]) -> dict[float, str]:

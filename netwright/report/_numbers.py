@@ -18,7 +18,8 @@ def write_column(values: Sequence[Cell]) -> list[str]:
     """
     floats = [v for v in values if isinstance(v, float) and math.isfinite(v)]
     decimals = _decimals(floats)
-    return [_cell(v, decimals) for v in values]
+    grouped = any(isinstance(v, int) and abs(v) >= 10_000 for v in values)
+    return [_cell(v, decimals, grouped) for v in values]
 
 
 def _decimals(values: list[float]) -> int | None:
@@ -31,18 +32,21 @@ def _decimals(values: list[float]) -> int | None:
         return None
     power = math.floor(math.log10(largest))
     decimals = max(0, min(6, 3 - power if power >= 0 else 2 - power))
-    while decimals and all(float(f"{v:.{decimals}f}") == round(v, decimals - 1) for v in values):
+    if smallest >= 1e-3:  # two digits at least for the smallest
+        decimals = max(decimals, 1 - math.floor(math.log10(smallest)))
+    # Zeros at the end of every number go, but only where they stand for nothing that was cut off.
+    while decimals and all(math.isclose(v, round(v, decimals - 1), rel_tol=1e-9) for v in values):
         decimals -= 1
     return decimals
 
 
-def _cell(value: Cell, decimals: int | None) -> str:
+def _cell(value: Cell, decimals: int | None, grouped: bool) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return (f"{value:,}" if abs(value) >= 10_000 else str(value)).replace("-", "−")
+        return (f"{value:,}" if grouped else str(value)).replace("-", "−")
     if isinstance(value, float):
         if not math.isfinite(value):
             return "not a number" if value != value else ("∞" if value > 0 else "−∞")

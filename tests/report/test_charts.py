@@ -109,6 +109,23 @@ def test_bars_start_at_zero_and_lie_down_when_names_are_long():
     assert b == pytest.approx(2 * a, abs=0.2)
 
 
+def test_bins_of_a_histogram_stand_side_by_side():
+    names = tuple(f"{k / 30:.4f}" for k in range(30))
+    root = drawing(Bars("t", "bin", "rows", (Series("s", names, (1.0,) * 30),)))
+    [group] = having(root, "g", "bars")
+    lefts = [float(r.get("x")) for r in group]
+    assert lefts == sorted(lefts)
+    assert len({r.get("width") for r in group}) == 1
+
+
+@pytest.mark.parametrize("names", [("0.03", "0.x"), ("a", "bb"), ("0.0333", "zz")])
+def test_names_that_have_room_are_written_whole(names):
+    bars = Bars("t", "class", "y", (Series("s", (*names, "a name so long that bars lie down " * 2),
+                                           (1.0, 2.0, 3.0)),))  # fmt: skip
+    texts = [t.text for t in drawing(bars).iter("text")]
+    assert set(names) <= set(texts)
+
+
 def test_confusion_matrix_sets_mistakes_apart():
     names = ("cat", "dog")
     root = drawing(Heatmap("t", "predicted", "true", names, names, ((90.0, 1.0), (0.0, 80.0))))
