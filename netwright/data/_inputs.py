@@ -61,6 +61,17 @@ class Room:
             start += len(block)
         return rows
 
+    def keep_array(self, rows: np.ndarray) -> "np.ndarray | ArrowRows":
+        """Keep rows that are in memory already where they are, if they fit there.
+
+        Args:
+            rows: all rows.
+        """
+        if rows.nbytes <= self.limit:
+            return rows
+        blocks = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
+        return self.keep(blocks, len(rows), rows.shape[1:], rows.dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class Stored:
@@ -95,7 +106,8 @@ def picture_inputs(items: Any, given: Input | None, quarantine: Quarantine, room
     if isinstance(items, np.ndarray):
         shape = given.shape if given else _pictures.common_shape(_headers_of(items))
         if items.shape[1:] == shape:
-            return lambda train: _finish_pictures(items, given, shape, False, notes, train)
+            kept = room.keep_array(items)
+            return lambda train: _finish_pictures(kept, given, shape, False, notes, train)
         items = list(items.transpose(0, 2, 3, 1))
     found = _pictures.headers(items)
     trouble = {i: header.trouble for i, header in enumerate(found) if header.trouble}

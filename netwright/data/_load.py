@@ -14,6 +14,7 @@ from netwright.data import _inputs, _split, _table, _target
 from netwright.data._arrow import ArrowRows, ArrowSplit
 from netwright.data._cells import Cells
 from netwright.data._duplicates import find_duplicates
+from netwright.data._errors import DataError
 from netwright.data._gathered import Gathered
 from netwright.data._groups import group_names
 from netwright.data._infer import target_kind
@@ -99,6 +100,7 @@ def load(
         goals, lonely = _target.only_examples(goals, quarantine.good)
         quarantine.add(lonely, "it is the only row of its class, too few to learn and to test")
     quarantine.check()
+    _check_target(goals, quarantine.good)
     official = gathered.official if roles.split is None else deciding.official
     chosen = _choose(goals, deciding, quarantine.good, official, shares, seed)
     if goals.target.kind == "class" and wish.given is None:
@@ -106,6 +108,8 @@ def load(
         quarantine.add(unseen, "its class has no row in the training split")
         quarantine.check()
         chosen[unseen] = -1
+    if shares is None:
+        _check_splits(chosen)
     train = chosen == 0
     stored = finish(train)
     aim = _target.with_statistics(goals.target, goals.y[train])
@@ -174,6 +178,25 @@ def _read_goals(
         quarantine.add(bad, reason)
     quarantine.check()
     return goals
+
+
+def _check_target(goals: _target.Goals, good: np.ndarray) -> None:
+    shown = ", ".join(f"`{name}`" for name in goals.target.names)
+    if goals.target.kind == "class" and len(goals.target.classes) < 2:
+        raise DataError(f"The target {shown} has a single class; there is nothing to learn.")
+    y = goals.y[good]
+    if goals.target.kind in ("value", "values") and (y == y[:1]).all():
+        raise DataError(f"The target {shown} is constant; there is nothing to learn.")
+
+
+def _check_splits(chosen: np.ndarray) -> None:
+    counts = np.bincount(chosen[chosen >= 0], minlength=4)
+    if not counts.all():
+        empty = _split.NAMES[int(np.argmin(counts))]
+        raise DataError(
+            f"{counts.sum()} rows leave the {empty} split empty. Add rows, or choose the shares of "
+            f"the splits with `split=`, for example `{{'train': 0.5, 'test': 0.5}}`."
+        )
 
 
 def _read_inputs(

@@ -84,37 +84,48 @@ def digits() -> Gathered:
 
 def iris() -> Gathered:
     """Four lengths in cm."""
-    found = _bundled("iris")
-    return _named_pair(found.data, found.target, found.target_names, names=found.feature_names)
+    return _measured("iris")
 
 
 def wine() -> Gathered:
     """Thirteen chemical measurements."""
-    found = _bundled("wine")
-    return _named_pair(found.data, found.target, found.target_names, names=found.feature_names)
+    return _measured("wine")
 
 
 def breast_cancer() -> Gathered:
     """Thirty measurements of cell nuclei."""
-    found = _bundled("breast_cancer")
-    return _named_pair(found.data, found.target, found.target_names, names=found.feature_names)
+    return _measured("breast_cancer")
+
+
+def _measured(name: str) -> Gathered:
+    found = _bundled(name)
+    names = [str(each) for each in found.feature_names]
+    return _named_pair(found.data, found.target, found.target_names, names=names)
 
 
 def diabetes() -> Gathered:
     """Ten standardised measurements."""
     found = _bundled("diabetes")
-    return _named_pair(found.data, found.target, names=found.feature_names)
+    return _named_pair(found.data, found.target, names=[str(n) for n in found.feature_names])
 
 
 def mnist(path: Path) -> Gathered:
-    """Read the arrays x_train, y_train, x_test and y_test."""
+    """Read the arrays x_train, y_train, x_test and y_test.
+
+    Args:
+        path: the packed file.
+    """
     with np.load(path) as file:
         train = _named_pair(file["x_train"], file["y_train"], range(10))
         return _splits(train, _named_pair(file["x_test"], file["y_test"], range(10)))
 
 
 def fashion_mnist_first(path: Path) -> Gathered:
-    """Read the first 3,614 training images; they come without a split."""
+    """Read the first 3,614 training images; they come without a split.
+
+    Args:
+        path: the packed file.
+    """
     with np.load(path) as file:
         gathered = _named_pair(file["images"], file["labels"], CLOTHES)
     note = "The packed file holds the first 3,614 training images; the official test is not in it."
@@ -122,7 +133,11 @@ def fashion_mnist_first(path: Path) -> Gathered:
 
 
 def fashion_mnist_idx(*paths: Path) -> Gathered:
-    """Read the official files: images and labels of the training set, then of the test set."""
+    """Read the official files: images and labels of the training set, then of the test set.
+
+    Args:
+        paths: the official files.
+    """
     arrays = [_idx(path) for path in paths]
     train = _named_pair(arrays[0], arrays[1], CLOTHES)
     return _splits(train, _named_pair(arrays[2], arrays[3], CLOTHES))
@@ -137,7 +152,12 @@ def _idx(path: Path) -> np.ndarray:
 
 
 def cifar10(train: Path, test: Path) -> Gathered:
-    """Read the packed mosaics of 25 x 40 tiles."""
+    """Read the packed mosaics of 25 x 40 tiles.
+
+    Args:
+        train: the packed training file.
+        test: the packed test file.
+    """
     contents, labels = [], []
     for path in (train, test):
         with np.load(path) as file:
@@ -161,7 +181,11 @@ def _cut(content: bytes, tiles: np.ndarray) -> None:
 
 
 def cifar10_binary(path: Path) -> Gathered:
-    """Read the official archive: a label byte, then 3 x 32 x 32 pixels, for each image."""
+    """Read the official archive: a label byte, then 3 x 32 x 32 pixels, for each image.
+
+    Args:
+        path: the official archive.
+    """
     parts: dict[str, np.ndarray] = {}
     with tarfile.open(path) as archive:
         for member in archive:
@@ -178,7 +202,11 @@ def cifar10_binary(path: Path) -> Gathered:
 
 
 def omniglot(path: Path) -> Gathered:
-    """Read the background set: 964 characters, each drawn by 20 people."""
+    """Read the background set: 964 characters, each drawn by 20 people.
+
+    Args:
+        path: the packed file.
+    """
     with np.load(path) as file:
         bits = np.unpackbits(file["images_background"], axis=-1).reshape(-1, 28, 28)
         y = file["character_background"].astype(np.int64)
@@ -189,14 +217,22 @@ def omniglot(path: Path) -> Gathered:
 
 
 def orl_faces(path: Path) -> Gathered:
-    """Read ten photographs each of subjects 3 to 40."""
+    """Read ten photographs each of subjects 3 to 40.
+
+    Args:
+        path: the packed file.
+    """
     with np.load(path) as file:
         gathered = read_pair(file["images"], file["subject"])
     return replace(gathered, target_kind="class")
 
 
 def pneumoniamnist(path: Path) -> Gathered:
-    """Read the official train, validation and test arrays."""
+    """Read the official train, validation and test arrays.
+
+    Args:
+        path: the packed file.
+    """
     names = ("normal", "pneumonia")
     with np.load(path) as file:
         parts = [(file[f"{s}_images"], file[f"{s}_labels"]) for s in ("train", "val", "test")]
@@ -210,7 +246,11 @@ def _csv(path: Path) -> pa.Table:
 
 
 def adult(path: Path) -> Gathered:
-    """Read 14 attributes; a question mark is a missing value."""
+    """Read 14 attributes; a question mark is a missing value.
+
+    Args:
+        path: the packed file.
+    """
     table = _csv(path)
     places = pc.if_else(pc.equal(table["split"], "test"), 3, 0).to_numpy().astype(np.int8)
     gathered = plain("", table.drop_columns(["split"]), path.name, official=places)
@@ -218,7 +258,11 @@ def adult(path: Path) -> Gathered:
 
 
 def california_housing(path: Path) -> Gathered:
-    """Read 9 attributes; the target is in units of 100,000 dollars."""
+    """Read 9 attributes; the target is in units of 100,000 dollars.
+
+    Args:
+        path: the packed file.
+    """
     table = _csv(path)
     place = table.column_names.index("median_house_value")
     value = pc.divide(table["median_house_value"].cast(pa.float64()), 100_000.0)
@@ -228,7 +272,11 @@ def california_housing(path: Path) -> Gathered:
 
 
 def compas(path: Path) -> Gathered:
-    """Read the defendants whom ProPublica's analysis keeps, and what was known at screening."""
+    """Read the defendants whom ProPublica's analysis keeps, and what was known at screening.
+
+    Args:
+        path: the packed file.
+    """
     table = _csv(path)
     days = pc.abs(table["days_b_screening_arrest"])
     kept = pc.and_(pc.less_equal(days, 30), pc.not_equal(table["is_recid"], -1))
@@ -259,17 +307,29 @@ def _labelled(path: Path, table: pa.Table, classes: Sequence[str], **others: Any
 
 
 def rt_polarity(path: Path) -> Gathered:
-    """Read sentences; 1 is positive."""
+    """Read sentences; 1 is positive.
+
+    Args:
+        path: the packed file.
+    """
     return _labelled(path, _csv(path), POLARITY)
 
 
 def movie_reviews(path: Path) -> Gathered:
-    """Read whole reviews; 1 is positive."""
+    """Read whole reviews; 1 is positive.
+
+    Args:
+        path: the packed file.
+    """
     return _labelled(path, _csv(path), POLARITY)
 
 
 def sst(path: Path) -> Gathered:
-    """Read sentences with degrees from 0, very negative, to 4, very positive."""
+    """Read sentences with degrees from 0, very negative, to 4, very positive.
+
+    Args:
+        path: the packed file.
+    """
     table = _csv(path)
     places = {"train": 0, "dev": 1, "val": 1, "valid": 1, "validation": 1, "test": 3}
     try:
@@ -281,7 +341,12 @@ def sst(path: Path) -> Gathered:
 
 
 def ag_news(train: Path, test: Path) -> Gathered:
-    """Read title and description as one text; 1 to 4 are the kinds of news."""
+    """Read title and description as one text; 1 to 4 are the kinds of news.
+
+    Args:
+        train: the packed training file.
+        test: the packed test file.
+    """
     kinds = ("World", "Sports", "Business", "Sci/Tech")
     first, second = _csv(train), _csv(test)
     joined = pc.binary_join_element_wise(second["title"], second["description"], " ")
@@ -295,7 +360,11 @@ def ag_news(train: Path, test: Path) -> Gathered:
 
 
 def series(path: Path) -> Gathered:
-    """Read recordings; each sample of each channel is a column."""
+    """Read recordings; each sample of each channel is a column.
+
+    Args:
+        path: the packed file.
+    """
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     if "x" in arrays:

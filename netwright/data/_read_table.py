@@ -24,6 +24,7 @@ from netwright.data._gathered import Bad, Gathered, plain
 __all__ = ["TABLES", "column_of", "read_frame", "read_records", "read_table"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_PACKED = 6  # bytes of text that a byte of a compressed file may become
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
@@ -71,7 +72,8 @@ def _read_csv(path: Path, memory_limit: int, cache: Path, *, tab: bool) -> Gathe
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False
             ),
         }
-        if path.stat().st_size > memory_limit:
+        packed = 1 if path.suffix.lower() in TABLES else _PACKED
+        if packed * path.stat().st_size > memory_limit:
             with pa_csv.open_csv(path, **options) as reader:
                 table = _mapped(reader.schema, reader, cache)
         else:
