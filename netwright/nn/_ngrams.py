@@ -2,18 +2,16 @@
 
 Paper:    Joulin, Grave, Bojanowski, Mikolov. Bag of Tricks for Efficient Text Classification.
           EACL 2017, arXiv:1607.01759 (hashed n-grams).
-          Wang, Manning. Baselines and Bigrams: Simple, Good Sentiment and Topic Classification.
-          ACL 2012, section 2.1 (log-count ratios, here the first weights of a linear bag).
-Departs:  one formula for any number of classes: each against all others; an n-gram counts as often
-          as it occurs in a text.
-Notation: `smoothing` = alpha, ratios = r.
+Departs:  the hash is a polynomial of the token numbers; the sum may be divided by any power of the
+          number of n-grams.
+Notation: weight = A.
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["NgramBag", "log_count_ratios", "ngram_places"]
+__all__ = ["NgramBag", "ngram_places"]
 
 # Odd multipliers of a polynomial hash; a token number below 2**24 cannot overflow int64.
 _MULTIPLIERS = (1, 1_000_003, 998_244_353)
@@ -129,32 +127,3 @@ class NgramBag(nn.Module):
             f"n_words={self.n_words}, width={self.weight.shape[1]}, n_buckets={self.n_buckets}, "
             f"longest={self.longest}, power={self.power}, p_drop={self.p_drop}"
         )
-
-
-def log_count_ratios(
-    counts: Float[Tensor, "classes features"], *, smoothing: float = 1.0
-) -> Float[Tensor, "classes features"]:
-    """Compare how often each feature occurs inside and outside each class.
-
-    Args:
-        counts: occurrences of each feature in the examples of each class.
-        smoothing: added to every count, positive.
-
-    Returns:
-        `log((p / |p|) / (q / |q|))`, p the smoothed counts in the class, q those in all others.
-
-    Raises:
-        ValueError: if `smoothing` is not positive.
-
-    Example:
-        >>> log_count_ratios(torch.tensor([[3.0, 0.0], [0.0, 3.0]])).exp().round(decimals=2)
-        tensor([[4.0000, 0.2500],
-                [0.2500, 4.0000]])
-    """
-    if not smoothing > 0:
-        raise ValueError(f"`smoothing` must be positive; got {smoothing}.")
-    inside = counts + smoothing
-    outside = counts.sum(dim=0, keepdim=True) - counts + smoothing
-    inside = inside / inside.sum(dim=1, keepdim=True)
-    outside = outside / outside.sum(dim=1, keepdim=True)
-    return (inside / outside).log()

@@ -13,6 +13,7 @@ from netwright.design.families._tabm import tabm
 from netwright.design.families._text_bag import text_bag
 from netwright.design.families._text_cnn import text_cnn
 from netwright.design.families._text_gru import text_gru
+from netwright.design.families._text_linear import text_linear
 from netwright.design.families._text_transformer import text_transformer
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "text_bag",
     "text_cnn",
     "text_gru",
+    "text_linear",
     "text_transformer",
 ]

@@ -1,0 +1,185 @@
+"""A linear model of n-grams that starts as a naive-Bayes classifier.
+
+Paper:    Wang, Manning. Baselines and Bigrams: Simple, Good Sentiment and Topic Classification.
+          ACL 2012, section 2.1 (log-count ratios of binarised n-grams).
+          Bojanowski, Grave, Joulin, Mikolov. Enriching Word Vectors with Subword Information.
+          TACL 2017, arXiv:1607.04606, section 3.2 (words as bags of character n-grams).
+Departs:  one class against all others, so any number of classes; ratios of character n-grams are
+          added to those of their words once, at the start, which costs nothing afterwards; then all
+          weights are trained as they are, where NB-SVM trains a factor for each ratio.
+Notation: `smoothing` = alpha, ratios = r.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+
+from netwright.nn._ngrams import NgramBag
+
+__all__ = ["NaiveBayesBag", "log_count_ratios"]
+
+_SUBWORDS = (3, 4, 5, 6)
+_MOST_ROWS = 200_000  # rows that are counted; more would change little
+
+
+class _Rows(Protocol):
+    y: Tensor
+
+    def __len__(self) -> int: ...
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
+class NaiveBayesBag(nn.Module):
+    """The weights of a text's n-grams, added up for each class, times a gain, plus a bias.
+
+    Attributes:
+        bag: a weight for each n-gram and class.
+        gain: of the sum; naive Bayes is too sure of itself, since words are not independent.
+        bias: per class.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        n_outputs: int,
+        *,
+        is_class: bool = True,
+        n_buckets: int = 0,
+        longest: int = 1,
+        smoothing: float = 1.0,
+        p_drop: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Build the model with weights zero.
+
+        Args:
+            vocabulary: token i + 2 stands for entry i.
+            n_outputs: classes, labels or values.
+            is_class: whether targets are classes or labels, not values.
+            n_buckets: weights that pairs and triples of words share by hashing.
+            longest: words in the longest n-gram, 1 to 3.
+            smoothing: added to every count by `initialise`, positive.
+            p_drop: probability that an n-gram is left out while training.
+            device: where the parameters lie.
+            dtype: of the parameters.
+        """
+        super().__init__()
+        kwargs = {"device": device, "dtype": dtype}
+        self.vocabulary, self.is_class, self.smoothing = tuple(vocabulary), is_class, smoothing
+        self.bag = NgramBag(
+            len(vocabulary) + 2,
+            n_outputs,
+            n_buckets=n_buckets,
+            longest=longest,
+            power=0.0,
+            p_drop=p_drop,
+            **kwargs,
+        )
+        nn.init.zeros_(self.bag.weight)
+        self.gain = nn.Parameter(torch.ones((), **kwargs))
+        self.bias = nn.Parameter(torch.zeros(n_outputs, **kwargs))
+
+    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch outputs"]:
+        """Return logits, or standardised values."""
+        return self.bag(tokens) * self.gain + self.bias
+
+    @torch.no_grad()
+    def initialise(self, split: _Rows) -> None:
+        """Set the weights by counting; values are left at zero.
+
+        Args:
+            split: the training rows.
+        """
+        if not self.is_class:
+            return
+        n_rows, n_outputs = self.bag.weight.shape
+        counts = torch.zeros(n_outputs, n_rows)
+        texts = torch.zeros(n_outputs)
+        n_texts = n_places = 0
+        for tokens, y in split.batches(512):
+            places = _distinct(self.bag.places(tokens.cpu()))
+            member = _membership(y.cpu(), n_outputs)
+            for output in range(n_outputs):
+                counts[output] += torch.bincount(
+                    places[member[:, output]].flatten(), minlength=n_rows
+                )
+            texts += member.sum(dim=0)
+            n_texts += len(places)
+            n_places += int((places != 0).sum())
+            if n_texts >= _MOST_ROWS:
+                break
+        counts[:, 0] = 0
+        ratios = log_count_ratios(counts, smoothing=self.smoothing)
+        ratios[:, counts.sum(dim=0) == 0] = 0  # never seen: says nothing
+        ratios[:, 2 : len(self.vocabulary) + 2] += self._of_subwords(counts)
+        ratios[:, :2] = 0
+        self.bag.weight.copy_(ratios.T)
+        self.gain.fill_((n_places / max(1, n_texts)) ** -0.5)
+        prior = (texts + self.smoothing) / (n_texts + n_outputs * self.smoothing)
+        self.bias.copy_(torch.logit(prior.clamp(1e-6, 1 - 1e-6)))
+
+    def _of_subwords(self, counts: Tensor) -> Tensor:
+        """Add up, for each word, the ratios of its character n-grams."""
+        number: dict[str, int] = {}
+        word, part = [], []
+        for place, token in enumerate(self.vocabulary):
+            framed = f" {token} "
+            pieces = {framed[i : i + n] for n in _SUBWORDS for i in range(len(framed) - n + 1)}
+            for piece in sorted(pieces):
+                word.append(place)
+                part.append(number.setdefault(piece, len(number)))
+        if not word:
+            return torch.zeros(len(counts), len(self.vocabulary))
+        words, parts = torch.tensor(word), torch.tensor(part)
+        of_words = counts[:, 2 : len(self.vocabulary) + 2]
+        of_parts = torch.zeros(len(counts), len(number))
+        of_parts.index_add_(1, parts, of_words[:, words])
+        ratios = log_count_ratios(of_parts, smoothing=self.smoothing)
+        return 0.2 * torch.zeros_like(of_words).index_add_(1, words, ratios[:, parts])
+
+
+def log_count_ratios(
+    counts: Float[Tensor, "classes features"], *, smoothing: float = 1.0
+) -> Float[Tensor, "classes features"]:
+    """Compare how often each feature occurs inside and outside each class.
+
+    Args:
+        counts: occurrences of each feature in the examples of each class.
+        smoothing: added to every count, positive.
+
+    Returns:
+        `log((p / |p|) / (q / |q|))`, p the smoothed counts in the class, q those in all others.
+
+    Raises:
+        ValueError: if `smoothing` is not positive.
+
+    Example:
+        >>> log_count_ratios(torch.tensor([[3.0, 0.0], [0.0, 3.0]])).exp().round(decimals=2)
+        tensor([[4.0000, 0.2500],
+                [0.2500, 4.0000]])
+    """
+    if not smoothing > 0:
+        raise ValueError(f"`smoothing` must be positive; got {smoothing}.")
+    inside = counts + smoothing
+    outside = counts.sum(dim=0, keepdim=True) - counts + smoothing
+    inside = inside / inside.sum(dim=1, keepdim=True)
+    outside = outside / outside.sum(dim=1, keepdim=True)
+    return (inside / outside).log()
+
+
+def _distinct(places: Int[Tensor, "batch places"]) -> Int[Tensor, "batch places"]:
+    ordered = places.sort(dim=1).values
+    again = ordered[:, 1:] == ordered[:, :-1]
+    ordered[:, 1:] = torch.where(again, torch.zeros_like(again, dtype=torch.int64), ordered[:, 1:])
+    return ordered
+
+
+def _membership(y: Shaped[Tensor, "batch *width"], n_outputs: int) -> Tensor:
+    if y.ndim == 1:
+        return nn.functional.one_hot(y, n_outputs).bool()
+    return y > 0.5
