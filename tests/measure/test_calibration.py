@@ -35,6 +35,13 @@ def test_value_matches_the_definition(bins, generator):
     assert found.note == f"{bins} bins of equal width"
 
 
+def test_bins_are_closed_above(generator):
+    # Half of the rows say 1/2 and are right, half say 3/4 and are wrong: gaps of 1/2 and of 3/4.
+    logits = torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]], dtype=torch.double).repeat(10, 1)
+    found = ece(logits, torch.tensor([0, 1]).repeat(10), bins=2, generator=generator)
+    assert found.value == pytest.approx((1 / 2 + 3 / 4) / 2)
+
+
 @pytest.mark.oracle
 def test_equal_mass_matches_sorting_and_cutting(generator):
     logits, y = calibrated(300, generator, warmth=3.0)

@@ -72,11 +72,13 @@ def test_absent_classes_are_left_out_and_named():
     assert "1 classes without rows" in f1_labels(torch.tensor([[1.0, -1.0]]), torch.eye(2)[:1]).note
 
 
-def test_many_errors_are_resampled_and_few_are_not(generator):
-    logits, y = guesses(500, 3, 0.5, generator)
-    assert f1(logits, y, generator=generator).method == "bootstrap"
-    logits, y = guesses(500, 3, 20.0, generator)
-    assert f1(logits, y, generator=generator).method == "combined proportions"
+@pytest.mark.parametrize(("wrong", "method"), [(29, "combined proportions"), (30, "bootstrap")])
+def test_thirty_errors_are_enough_to_resample(wrong, method, generator):
+    y = torch.arange(500) % 3
+    guess = torch.where(torch.arange(500) < wrong, (y + 1) % 3, y)
+    assert f1(one_hot(guess, 3).float(), y, generator=generator).method == method
+    labels = 2.0 * one_hot(guess, 3) - 1
+    assert f1_labels(labels, one_hot(y, 3).float(), generator=generator).method == method
 
 
 def test_a_hundred_right_rows_do_not_prove_more_than_they_can():

@@ -40,30 +40,34 @@ def test_labels_match_scikit_learn(generator):
 
 
 @pytest.mark.oracle
-def test_variance_is_delongs_by_brute_force(generator):
-    y = torch.arange(300) % 3 > 0
-    scores = torch.randn(300, generator=generator, dtype=torch.double) + y
+def test_the_interval_is_delongs_by_brute_force(generator):
+    # A fifth of few positives look like the many negatives: DeLong's interval is the wider one.
+    y = torch.arange(220) < 20
+    scores = torch.randn(220, generator=generator, dtype=torch.double) + 8.0 * y
+    scores[:4] -= 8
     above = (scores[y][:, None] > scores[~y]).double()
     theta = above.mean()
     variance = above.mean(1).var() / y.sum() + above.mean(0).var() / (~y).sum()
     half = 1.959964 * variance.sqrt() / (theta * (1 - theta))
     low, high = (theta.logit() - half).sigmoid().item(), (theta.logit() + half).sigmoid().item()
     found = auroc(torch.stack([-scores, scores], 1), y.long())
-    # Newcombe's ends may lie farther out, by little in the middle of the scale.
-    assert low - 0.01 <= found.low <= low + 1e-9
-    assert high - 1e-9 <= found.high <= high + 0.01
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+
+
+@pytest.mark.oracle
+def test_a_perfect_rankings_interval_is_newcombes():
+    # Newcombe 2006, method 5, at theta = 1 with m = n = 10: (1 - t)^2 = z^2 V(t), solved by hand.
+    y = torch.arange(20) >= 10
+    found = auroc(torch.stack([torch.zeros(20), torch.arange(20.0)], 1), y.long())
+    t = found.low
+    shape = 1 + 9 * ((1 - t) / (2 - t) + t / (1 + t))
+    assert (1 - t) ** 2 == pytest.approx(1.959964**2 * t * (1 - t) * shape / 100, rel=1e-6)
+    assert (found.value, found.high) == (1.0, 1.0)
 
 
 def test_saturated_probabilities_still_rank():
     logits = torch.tensor([[0.0, 50.0], [0.0, 60.0]])  # both have probability 1 in float32
     assert auroc(logits, torch.tensor([0, 1])).value == 1.0
-
-
-def test_a_perfect_ranking_has_room_below():
-    logits = torch.stack([torch.zeros(20), torch.arange(20.0)], 1)
-    found = auroc(logits, (torch.arange(20) >= 10).long())
-    assert (found.value, found.high) == (1.0, 1.0)
-    assert 0.7 < found.low < 0.9
 
 
 def test_one_class_only_is_unresolved():

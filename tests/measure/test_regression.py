@@ -1,6 +1,8 @@
 import math
 
+import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 import torch
 
@@ -25,6 +27,29 @@ def test_values_match_scikit_learn(measure, columns, offset, generator):
     assert found.low < found.value < found.high
     assert found.unit == ("" if measure is r2 else "target")
     assert found.note == ("mean over 3 columns" if columns == 3 else "")
+
+
+@pytest.mark.oracle
+def test_r2_of_a_resample_has_the_resamples_own_mean(generator):
+    y = torch.randn(12, 1, generator=generator, dtype=torch.double)
+    values = y + 0.7 * torch.randn(12, 1, generator=generator, dtype=torch.double)
+    found = r2(values, y, generator=generator)
+
+    def peer(a, b, axis):
+        a, b = torch.tensor(a), torch.tensor(b)
+        total = ((b - b.mean(axis, keepdim=True)) ** 2).sum(axis)
+        return (1 - ((a - b) ** 2).sum(axis) / total).numpy()
+
+    truth = scipy.stats.bootstrap(
+        (values[:, 0].numpy(), y[:, 0].numpy()),
+        peer,
+        paired=True,
+        n_resamples=20_000,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    # Ends of 4000 resamples err by some 4 % of the standard error, which is a quarter of the width.
+    slack = 3 * 0.04 * (truth.high - truth.low) / 4 * 1.5  # the lower tail is long
+    assert (found.low, found.high) == pytest.approx((truth.low, truth.high), abs=slack)
 
 
 def test_a_constant_target_has_no_r2():
