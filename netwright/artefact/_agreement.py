@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from netwright.artefact._errors import ArtefactError
 from netwright.artefact._export import evaluating
+from netwright.artefact._feed import Feed, raw_feed
 from netwright.artefact._file import load_model
 from netwright.artefact._graph import SEAM, parse_graph
 from netwright.artefact._read_onnx import read_onnx
 from netwright.artefact._session import Session, cut_at_seam, cut_before_seam, start_session
 from netwright.artefact._write import to_onnx
+from netwright.data import Schema
 
 if TYPE_CHECKING:
     import onnx
@@ -48,6 +50,7 @@ def check_agreement(
     path: Path | str,
     x: Num[Tensor, "batch *features"],
     *,
+    schema: Schema | None = None,
     tolerance: float = 1e-4,
 ) -> Agreement:
     """Compare a file with the network it was written from: outputs, and features made of raw rows.
@@ -59,6 +62,7 @@ def check_agreement(
         network: in whatever mode; it is compared in eval mode, on the CPU.
         path: written by `write`.
         x: real rows, as the network receives them; images on the grid of 255ths.
+        schema: that `x` was coded by; None trusts the one in the file.
         tolerance: allowed difference, as a share of the largest output (for logits, of 1 if that is
             larger).
 
@@ -71,35 +75,34 @@ def check_agreement(
     if not len(x):
         raise ValueError("`x` must have at least one row to compare on; got none.")
     session = Session(path)
-    wrong = _wrong_features(session, x)
+    schema = schema or session.schema
+    feed = None if schema is None else raw_feed(x, schema)
+    wrong = 0 if feed is None else _wrong_features(session, feed, x)
     if wrong:
         raise ArtefactError(
             f"{path} makes other features of {wrong} of {len(x)} raw rows than `x` holds. "
-            f"{_locate(network, session, x, tolerance)}"
+            f"{_locate(network, session, schema, x, tolerance)}"
         )
     with evaluating(network) as shadow, torch.no_grad():
         expected = shadow(x.cpu()) / session.temperature
     scale = expected.abs().max().item()
     allowed = tolerance * (max(scale, 1.0) if session.output == "logits" else scale)
     difference = _difference(session.predict(x), expected)
-    raw = session.schema is not None
-    if raw:
-        whole = session.predict_raw(session.raw_feed(x))
+    if feed is not None:
+        whole = session.predict_raw(feed)
         difference = max(difference, _difference(whole, expected))
     if difference <= allowed:
-        return Agreement(difference, len(x), allowed, raw)
+        return Agreement(difference, len(x), allowed, raw=feed is not None)
     raise ArtefactError(
         f"{path} disagrees with `network`: an output differs by {difference:.3g}, and "
-        f"{allowed:.3g} is allowed. {_locate(network, session, x, tolerance)}"
+        f"{allowed:.3g} is allowed. {_locate(network, session, schema, x, tolerance)}"
     )
 
 
-def _wrong_features(session: Session, x: Tensor) -> int:
+def _wrong_features(session: Session, feed: Feed, x: Tensor) -> int:
     """Count the rows of which the preprocessing makes anything but `x`, to the bit."""
-    if session.schema is None:
-        return 0
     first = start_session(cut_before_seam(load_model(session.path)), name=str(session.path))
-    (made,) = first.run([SEAM], session.raw_feed(x))
+    (made,) = first.run([SEAM], feed)
     wanted = x.cpu().numpy()
     if made.shape != wanted.shape:
         return len(x)
@@ -115,16 +118,16 @@ def _difference(found: Tensor, expected: Tensor) -> float:
     return torch.where(gaps.isnan(), float("inf"), gaps).max().item()
 
 
-def _locate(network: nn.Module, session: Session, x: Tensor, tolerance: float) -> str:
+def _locate(
+    network: nn.Module, session: Session, schema: Schema | None, x: Tensor, tolerance: float
+) -> str:
     """Say which node differs first: from a fresh export, else from torch."""
     model = load_model(session.path)
-    if session.schema is None:
+    if schema is None:
         return _against_torch(model, {_only_input(model): x.numpy()}, tolerance)
     fresh: Any = type(model)()
-    fresh.ParseFromString(
-        to_onnx(network, session.schema, sample=x[:1], temperature=session.temperature)
-    )
-    feed = session.raw_feed(x)
+    fresh.ParseFromString(to_onnx(network, schema, sample=x[:1], temperature=session.temperature))
+    feed = raw_feed(x, schema)
     found, wanted = _all_values(model, feed), _all_values(fresh, feed)
     for label, outputs in _steps(model):
         for name in outputs:

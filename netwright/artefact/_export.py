@@ -49,7 +49,6 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
 
         try:
             with evaluating(network) as shadow, torch.no_grad():
-                weights = set(shadow.state_dict())
                 program = torch.export.export(
                     shadow, (rows,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
                 )
@@ -60,6 +59,7 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
                     input_names=["features"],
                     output_names=[output],
                     verbose=False,
+                    optimize=False,
                 )
         except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             raise ArtefactError(
@@ -69,8 +69,9 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
             ) from error
         if exported is None:
             raise ArtefactError(f"torch.onnx.export returned nothing for `network` ({name}).")
+        _simplify(exported.model)
         model = exported.model_proto
-    _strip(model, weights)
+    _strip(model)
     _name_batch(model.graph)
     return model
 
@@ -124,6 +125,74 @@ def _silence() -> Iterator[None]:
             logger.setLevel(level)
 
 
+# Of onnxscript's rewriting rules those that do not look at the values of weights. Its `optimize`
+# leaves out biases that are all 0 and shares equal weights, so that an untrained network would make
+# a smaller file than the same network trained.
+_RULES = (
+    "cast_cast_rule",
+    "cast_constant_of_shape_rule",
+    "cast_constant_of_shape_without_value_rule",
+    "collapse_slice_rule",
+    "dropout_inference_rule",
+    "dropout_zero_rule",
+    "flatten_to_reshape_rule",
+    "fuse_batchnorm_into_conv_rule",
+    "fuse_batchnorm_into_conv_transpose_rule",
+    "fuse_batchnorm_into_gemm_rule",
+    "fuse_pad_into_conv_rule",
+    "materialize_reshape_shape_rule",
+    "no_op_cast_rule",
+    "no_op_dynamic_scatter_nd_rule",
+    "no_op_expand_rule",
+    "no_op_static_scatter_nd_rule",
+    "no_op_transpose_rule",
+    "normalize_pad_format_conv_rule",
+    "one_reshape_matmul_reshape_rule",
+    "reshape_reshape_rule",
+    "slice_split_rule",
+    "squeeze_reshape_1d_rule",
+    "successive_clip_relu_rule",
+    "successive_clip_rule",
+    "successive_relu_clip_rule",
+    "successive_relu_rule",
+    "transpose_transpose_rule",
+    "two_reshapes_matmul_reshape_rule",
+    "unsqueeze_unsqueeze_rule",
+)
+
+
+def _simplify(model: Any) -> None:
+    """Fold constants, join operations, and share equal shapes and numbers."""
+    import onnx_ir.passes.common as passes
+    from onnxscript import optimizer, rewriter
+    from onnxscript.rewriter.rules import common
+
+    rules = [getattr(common, name) for name in _RULES]
+    optimizer.inline(model)
+    for _ in range(2):  # what rewriting leaves may fold further
+        optimizer.fold_constants(model)
+        rewriter.rewrite(model, rules)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    kept: dict[tuple[object, ...], Any] = {}
+    for name, value in tuple(model.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor.dtype.is_floating_point() and tensor.size > 1:
+            continue
+        key = (tensor.dtype, tuple(tensor.shape), tensor.tobytes())
+        if key in kept:
+            value.replace_all_uses_with(kept[key])
+            del model.graph.initializers[name]
+        else:
+            kept[key] = value
+    for last in (
+        passes.CommonSubexpressionEliminationPass(),
+        passes.RemoveUnusedNodesPass(),
+        passes.OutputFixPass(),
+        passes.NameFixPass(),
+    ):
+        last(model)
+
+
 @contextlib.contextmanager
 def _registry_kept() -> Iterator[None]:
     """Let the exporter build its table of operators once a process instead of once a call.
@@ -145,8 +214,8 @@ def _registry() -> Any:
     return ONNXRegistry.from_torchlib(opset_version=OPSET)
 
 
-def _strip(model: "onnx.ModelProto", weights: set[str]) -> None:
-    """Remove everything that no runtime reads; share equal constants."""
+def _strip(model: "onnx.ModelProto") -> None:
+    """Remove everything that no runtime reads."""
     graph = model.graph
     for message in (model, graph):
         message.ClearField("metadata_props")
@@ -159,26 +228,3 @@ def _strip(model: "onnx.ModelProto", weights: set[str]) -> None:
         message.ClearField("doc_string")
     for node in graph.node:
         node.ClearField("name")  # a value has one producer, so its output's name identifies a node
-    _share_equal_constants(graph, weights)
-
-
-def _share_equal_constants(graph: "onnx.GraphProto", weights: set[str]) -> None:
-    # Weights are left alone, even equal ones: so the size of a file tells nothing of its training.
-    kept: dict[tuple[object, ...], str] = {}
-    renamed: dict[str, str] = {}
-    unique = []
-    for tensor in graph.initializer:
-        key = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
-        if tensor.name not in weights and key in kept:
-            renamed[tensor.name] = kept[key]
-        else:
-            kept[key] = tensor.name
-            unique.append(tensor)
-    if not renamed:
-        return
-    unique = [copy.deepcopy(tensor) for tensor in unique]
-    graph.ClearField("initializer")
-    graph.initializer.extend(unique)
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = renamed.get(name, name)

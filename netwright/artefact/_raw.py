@@ -56,7 +56,8 @@ class Preprocessing:
 def input_names(schema: Schema) -> tuple[str, ...]:
     """Name the graph's inputs: for a table its columns, in order.
 
-    A column whose name is taken (`features`, `logits`, ... or an earlier column) gets `_` appended.
+    A column whose name is taken (`features`, `logits`, ... or an earlier column) gets `_` appended,
+    and one that begins with `raw/` gets it in front.
 
     Args:
         schema: of the task.
@@ -66,6 +67,7 @@ def input_names(schema: Schema) -> tuple[str, ...]:
     names: list[str] = []
     for column in schema.input.columns:
         name = column.name or "column"
+        name = f"_{name}" if name.startswith("raw/") else name  # the nodes below use that prefix
         while name in RESERVED or name in names:
             name += "_"
         names.append(name)

@@ -14,7 +14,19 @@ def x(generator):
     return torch.randn(2, 3, 4, generator=generator)
 
 
-UNARY = ["Abs", "Atan", "Ceil", "Cos", "Erf", "Exp", "Floor", "HardSwish", "Identity", "Neg", "Relu"]
+UNARY = [
+    "Abs",
+    "Atan",
+    "Ceil",
+    "Cos",
+    "Erf",
+    "Exp",
+    "Floor",
+    "HardSwish",
+    "Identity",
+    "Neg",
+    "Relu",
+]
 UNARY += ["Round", "Sigmoid", "Sign", "Sin", "Sinh", "Cosh", "Asinh", "Softplus", "Softsign", "Tan"]
 UNARY += ["Tanh", "Gelu", "Mish", "HardSigmoid", "Elu", "Selu", "Celu", "LeakyRelu", "Reciprocal"]
 UNARY += ["ThresholdedRelu", "Shrink", "Softmax", "LogSoftmax", "Hardmax", "Dropout"]
