@@ -24,6 +24,7 @@ from netwright.design import (
     build_network,
     choose,
     initialise,
+    pareto_front,
     portfolio,
 )
 from netwright.finding import Measurement, format_value
@@ -110,6 +111,8 @@ def search(
         "chosen", candidate=chosen.candidate.number, text=choice.reason,
         unreachable=choice.unreachable,
     )  # fmt: skip
+    if choice.unreachable:
+        journal.record("none qualifies", text=_front_text(choice, records, metric))
     network = build_network(chosen.candidate.design, task.schema, seed=0)
     _load_weights(network, folder, chosen.candidate.number)
     return Found(network, chosen.candidate.design, chosen.candidate.number, records, choice)
@@ -260,6 +263,16 @@ def _affordable(
             f"{requirement.text}",
         )  # fmt: skip
     return tuple(d for d in designs if d.name not in broken)
+
+
+def _front_text(choice: Choice, records: Sequence[Record], metric: str) -> str:
+    lines = [choice.unreachable, "The reachable front, on the validation split:"]
+    for record in pareto_front(records, metric=metric):
+        found = record.measurements[metric]
+        value = format_value(found.value, found.unit)
+        cost = _cost_text(record.measurements)
+        lines.append(f"  {metric} {value}  {cost}  ({record.candidate.design.name})")
+    return "\n".join(lines)
 
 
 def _cost_text(costs: Mapping[str, Measurement]) -> str:

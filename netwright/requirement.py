@@ -111,6 +111,8 @@ class Quantity:
             before it trains.
         check: `check(arguments, schema)` raises ValueError for arguments that make no sense
             together, or with this `data.Schema`, which is None while there is no task.
+        shows_learning: whether only a network that has learned its task can have a good value;
+            false for costs, and for gaps and calibration, where a constant answer does well.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Quantity:
     settings: tuple[Argument, ...] = ()
     targets: tuple[str, ...] = ()
     needs: Literal["network", "artefact", "predictions", "attack"] = "predictions"
+    shows_learning: bool = False
     check: Callable[[Mapping[str, Any], Any], None] | None = None
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from netwright.design._price import Price, price_of
 from netwright.design._ranking import (
-    higher_is_better,
-    needs_predictions,
+    asks_for_learning,
     ranking_key,
     shortfall,
     size_of,
@@ -17,8 +16,6 @@ from netwright.finding import Measurement
 from netwright.requirement import Requirement
 
 __all__ = ["Choice", "choose"]
-
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +45,8 @@ def choose(
 
     In this order: candidates all of whose intervals satisfy every requirement (the smallest wins);
     candidates whose values do, though an interval reaches beyond a bound (the one that is surest);
-    the one that misses by least. When no requirement speaks of predictions, the best by `metric`
-    wins among those that keep to the others; a smaller one within one standard error is preferred.
+    the one that misses by least. When no requirement asks for learning (none at all, or only costs,
+    gaps, calibration), the best by `metric` wins among those that keep to the others.
 
     Args:
         records: all that was trained.
@@ -60,7 +57,7 @@ def choose(
         ValueError: if there is no record, none with a finite `metric`, or one lacks a measurement.
     """
     usable = usable_records(records, requirements, metric)
-    on_predictions = [r for r in requirements if needs_predictions(r.quantity)]
+    for_learning = asks_for_learning(requirements)
     holding = [
         r for r in usable if all(q.holds(r.measurements[q.text].value) for q in requirements)
     ]
@@ -68,30 +65,24 @@ def choose(
     if not holding:
         best = min(usable, key=lambda r: _missed(r, requirements, metric))
         missed = [q.text for q in requirements if not q.holds(best.measurements[q.text].value)]
-        reason = (
-            f"No trained candidate meets every requirement; {_name(best)} comes nearest and misses "
-            f"{_listed(missed)}."
-        )
+        reason = f"{_name(best)} comes nearest to the requirements."
         return Choice(best, False, reason, prices, _unreachable(best, missed, prices))
     sure = [r for r in holding if _surely(r, requirements)]
-    if on_predictions and sure:
+    if for_learning and sure:
         best = min(sure, key=lambda r: (size_of(r), -r.candidate.fidelity, r.candidate.number))
         reason = (
             f"{_name(best)} is the smallest of {len(sure)} that meet every requirement on the "
             f"validation split, interval included."
         )
-    elif on_predictions:
+    elif for_learning:
         best = min(holding, key=lambda r: (_doubt(r, requirements), *ranking_key(r, metric)))
         reason = (
             f"{_name(best)} meets every requirement on the validation split, though an interval "
             f"reaches beyond a bound; of {len(holding)} such candidates it is the surest."
         )
     else:
-        best = _smallest_within_one_error(holding, metric)
-        reason = (
-            f"{_name(best)} is the smallest within one standard error of the best {metric} on the "
-            f"validation split."
-        )
+        best = min(holding, key=lambda r: ranking_key(r, metric))
+        reason = f"{_name(best)} has the best {metric} on the validation split."
     return Choice(best, True, reason, prices)
 
 
@@ -113,17 +104,6 @@ def _missed(record: Record, requirements: Sequence[Requirement], metric: str):
     return (total, *ranking_key(record, metric))
 
 
-def _smallest_within_one_error(records: Sequence[Record], metric: str) -> Record:
-    best = min(records, key=lambda r: ranking_key(r, metric))
-    found = best.measurements[metric]
-    higher = higher_is_better(metric)
-    reach = found.value - found.low if higher else found.high - found.value
-    allowed = found.value + (-1 if higher else 1) * reach / _Z95
-    sign = 1 if higher else -1
-    close = [r for r in records if sign * (r.measurements[metric].value - allowed) >= 0]
-    return min(close, key=lambda r: (size_of(r), *ranking_key(r, metric)))
-
-
 def _listed(texts: Sequence[str]) -> str:
     return " and ".join(f"`{text}`" for text in texts)
 
@@ -134,8 +114,8 @@ def _name(record: Record) -> str:
 
 def _unreachable(best: Record, missed: Sequence[str], prices: Sequence[Price]) -> str:
     lines = [
-        f"No trained candidate meets every requirement. {_name(best)} comes nearest and misses "
-        f"{_listed(missed)}."
+        f"The requirements cannot be met by any candidate that was trained. {_name(best)} comes "
+        f"nearest and misses {_listed(missed)}."
     ]
     binds = [f"`{p.requirement}`" for p in prices if p.binds]
     if binds:

@@ -8,9 +8,9 @@ from netwright.design._record import Record
 from netwright.requirement import Quantity, Requirement
 
 __all__ = [
+    "asks_for_learning",
     "higher_is_better",
     "meets",
-    "needs_predictions",
     "pareto_front",
     "quantity_of",
     "ranking_key",
@@ -112,13 +112,16 @@ def quantity_of(name: str) -> Quantity:
     return importlib.import_module("netwright.quantities").CATALOGUE[name]
 
 
-def needs_predictions(name: str) -> bool:
-    """Say whether a quantity depends on what the network predicts, not on its cost alone.
+def asks_for_learning(requirements: Sequence[Requirement]) -> bool:
+    """Say whether some requirement can only be met by a network that has learned its task.
+
+    Where none does, a constant answer or the smallest network may meet them all; the best by the
+    metric is wanted then.
 
     Args:
-        name: of a quantity in the catalogue.
+        requirements: what the network must meet.
     """
-    return quantity_of(name).needs in ("predictions", "attack")
+    return any(quantity_of(r.quantity).shows_learning for r in requirements)
 
 
 def usable_records(

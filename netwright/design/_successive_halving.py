@@ -11,7 +11,7 @@ Notation: `designs` = arms, share of a rung = r_k / B.
 from collections.abc import Mapping, Sequence
 
 from netwright.design._design import Candidate, Design
-from netwright.design._ranking import ranking_key, size_of
+from netwright.design._ranking import asks_for_learning, ranking_key, size_of
 from netwright.design._record import Record
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
@@ -118,7 +118,7 @@ class SuccessiveHalving:
 
     def _meets(self, record: Record) -> bool:
         found = record.measurements
-        return bool(self._requirements) and all(
+        return asks_for_learning(self._requirements) and all(
             q.text in found and q.judge(found[q.text]).verdict == "met" for q in self._requirements
         )
 

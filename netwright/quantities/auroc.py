@@ -27,6 +27,7 @@ QUANTITIES = (
         dimension="ratio",
         better="higher",
         measure=measure,
+        shows_learning=True,
         targets=("class", "labels"),
     ),
 )

@@ -31,6 +31,7 @@ QUANTITIES = (
         dimension="nats",
         better="lower",
         measure=measure,
+        shows_learning=True,
         targets=("class", "labels"),
     ),
 )

@@ -30,6 +30,7 @@ QUANTITIES = (
         dimension="score",
         better="higher",
         measure=measure,
+        shows_learning=True,
         targets=("value", "values"),
     ),
 )

@@ -30,6 +30,7 @@ QUANTITIES = (
         dimension="target",
         better="lower",
         measure=measure,
+        shows_learning=True,
         targets=("value", "values"),
     ),
 )

@@ -124,6 +124,7 @@ QUANTITIES = (
         dimension="ratio",
         better="higher",
         measure=measure,
+        shows_learning=True,
         check=check,
         arguments=(
             Argument("linf", float, "largest change of a pixel, images in [0, 1]", least=0),
