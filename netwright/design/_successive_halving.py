@@ -11,7 +11,7 @@ Notation: `designs` = arms, share of a rung = r_k / B.
 from collections.abc import Mapping, Sequence
 
 from netwright.design._design import Candidate, Design
-from netwright.design._ranking import asks_for_learning, ranking_key, size_of
+from netwright.design._ranking import asks_for_learning, ranking_key, shortfall, size_of
 from netwright.design._record import Record
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
@@ -113,8 +113,15 @@ class SuccessiveHalving:
         sure = [r for r in rung if self._meets(r)]
         if sure and count == 1:
             return [min(sure, key=lambda r: (size_of(r), r.candidate.number)).candidate.design]
-        ranked = sorted(rung, key=lambda r: ranking_key(r, self._metric))
+        ranked = sorted(rung, key=self._rank)
         return [r.candidate.design for r in ranked[:count]]
+
+    def _rank(self, record: Record) -> tuple[float, ...]:
+        found = record.measurements
+        missed = sum(
+            shortfall(q, found[q.text].value) for q in self._requirements if q.text in found
+        )
+        return (missed, *ranking_key(record, self._metric))
 
     def _meets(self, record: Record) -> bool:
         found = record.measurements

@@ -11,7 +11,7 @@ Notation: `smoothing` = alpha, ratios = r.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -25,6 +25,7 @@ _SUBWORDS = (3, 4, 5, 6)
 _MOST_ROWS = 200_000  # rows that are counted; more would change little
 
 
+@runtime_checkable
 class _Rows(Protocol):
     y: Tensor
 
