@@ -16,11 +16,16 @@ from torch.utils.data import DataLoader, Dataset
 
 __all__ = ["ArrowRows", "ArrowSplit", "write_rows"]
 
-BLOCK = 1024  # rows of one record batch
+_ASKED = 1 << 22  # bytes that a worker is asked for at a time
 
 
 def write_rows(
-    path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype
+    path: Path,
+    blocks: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    block_bytes: int = 1 << 23,
 ) -> "ArrowRows":
     """Write rows of one shape to an Arrow file, and map it.
 
@@ -29,13 +34,15 @@ def write_rows(
         blocks: consecutive rows, (k, *shape) each.
         shape: the shape of a row.
         dtype: the type of its numbers.
+        block_bytes: size of a record batch.
     """
     row_bytes = int(np.prod(shape)) * dtype.itemsize
-    metadata = {"shape": json.dumps(shape), "dtype": dtype.str}
+    size = max(1, block_bytes // row_bytes)
+    metadata = {"shape": json.dumps(shape), "dtype": dtype.str, "size": str(size)}
     schema = pa.schema([pa.field("x", pa.binary(row_bytes))], metadata)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for rows in _regular(blocks):
+        for rows in _regular(blocks, size):
             data = pa.py_buffer(np.ascontiguousarray(rows, dtype))
             column = pa.Array.from_buffers(pa.binary(row_bytes), len(rows), [None, data])
             writer.write_batch(pa.record_batch([column], schema=schema))
@@ -43,16 +50,16 @@ def write_rows(
     return ArrowRows(path)
 
 
-def _regular(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    # Cut into blocks of BLOCK rows, the last one shorter, so that a row's block is a division away.
+def _regular(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    # Cut into blocks of `size` rows, the last one shorter: a row's block is then a division away.
     waiting: list[np.ndarray] = []
     for block in blocks:
         waiting.append(block)
-        if sum(map(len, waiting)) >= BLOCK:
+        if sum(map(len, waiting)) >= size:
             together = np.concatenate(waiting)
-            whole = len(together) - len(together) % BLOCK
-            for start in range(0, whole, BLOCK):
-                yield together[start : start + BLOCK]
+            whole = len(together) - len(together) % size
+            for start in range(0, whole, size):
+                yield together[start : start + size]
             waiting = [together[whole:]]
     rest = np.concatenate(waiting) if waiting else np.zeros((0,))
     if len(rest):
@@ -74,6 +81,7 @@ class ArrowRows:
             batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         self.shape: tuple[int, ...] = tuple(json.loads(known["shape"]))
         self.dtype = np.dtype(known["dtype"])
+        self._size = int(known["size"])
         self._blocks = [
             np.frombuffer(batch.column(0).buffers()[1], self.dtype).reshape(-1, *self.shape)
             for batch in batches
@@ -92,16 +100,16 @@ class ArrowRows:
             rows: row numbers, int64 (k,).
         """
         found = np.empty((len(rows), *self.shape), self.dtype)
-        block = rows // BLOCK
+        block = rows // self._size
         order = np.argsort(block, kind="stable")
         numbers, first = np.unique(block[order], return_index=True)
         for number, places in zip(numbers, np.split(order, first[1:]), strict=True):
-            found[places] = self._blocks[number][rows[places] - number * BLOCK]
+            found[places] = self._blocks[number][rows[places] - number * self._size]
         return found
 
 
 class _Batches(Dataset):
-    """Gives the inputs of a whole batch for a tensor of places; runs in the workers."""
+    """Gives the inputs of whole batches for a tensor of places; runs in the workers."""
 
     def __init__(self, rows: ArrowRows, index: np.ndarray) -> None:
         self.rows = rows
@@ -161,8 +169,13 @@ class ArrowSplit:
         order = torch.arange(n) if drawn is None else drawn
         stop = n - batch_size + 1 if drop_last else n
         places = [order[start : start + batch_size] for start in range(0, stop, batch_size)]
-        for chosen, x in zip(places, self._read(places), strict=True):
-            yield _received(x), self.y[chosen]
+        # A worker is asked for several small batches at a time, so that asking costs little.
+        row_bytes = int(np.prod(self.source.shape)) * self.source.dtype.itemsize
+        several = max(1, _ASKED // (batch_size * row_bytes))
+        runs = [places[start : start + several] for start in range(0, len(places), several)]
+        for run, x in zip(runs, self._read([torch.cat(run) for run in runs]), strict=True):
+            for chosen, part in zip(run, x.split([len(each) for each in run]), strict=True):
+                yield _received(part), self.y[chosen]
 
     def _read(self, places: list[Tensor]) -> Iterator[Tensor]:
         batches = _Batches(self.source, self.index)

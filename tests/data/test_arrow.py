@@ -6,14 +6,22 @@ import pytest
 import torch
 
 from netwright.data import ArrowRows, ArrowSplit, TensorSplit
-from netwright.data._arrow import BLOCK, write_rows
+from netwright.data._arrow import write_rows
+
+BLOCK = 100
 
 
 def both(tmp_path, x, workers=0):
     """The same rows as a split in memory and as one in a file, the file in another order."""
     n = len(x)
     order = np.random.default_rng(1).permutation(n)
-    rows = write_rows(tmp_path / "x.arrow", iter([x[order]]), x.shape[1:], x.dtype)
+    rows = write_rows(
+        tmp_path / "x.arrow",
+        iter([x[order]]),
+        x.shape[1:],
+        x.dtype,
+        block_bytes=BLOCK * x[0].nbytes,
+    )
     y, numbers = torch.arange(n), torch.arange(n)
     groups = {"g": tuple(str(i % 2) for i in range(n))}
     index = np.argsort(order)
@@ -32,11 +40,12 @@ SHAPES = {
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize(("drop_last", "asked"), [(False, 1), (True, 1 << 15), (False, 1 << 22)])
 def test_both_kinds_of_split_give_the_same_batches_to_the_bit(
-    tmp_path, rng, kind, workers, drop_last
+    tmp_path, rng, monkeypatch, kind, workers, drop_last, asked
 ):
     shape, dtype = SHAPES[kind]
+    monkeypatch.setattr("netwright.data._arrow._ASKED", asked)
     x = rng.integers(0, 250, (2500, *shape)).astype(dtype)
     splits = both(tmp_path, x, workers)
     for seed in (None, 0, 1):
@@ -60,7 +69,9 @@ def test_taking_rows_is_the_same(tmp_path, rng):
 def test_rows_survive_whatever_the_blocks(tmp_path, sizes):
     x = np.arange(sum(sizes) * 3, dtype=np.float32).reshape(-1, 3)
     blocks = iter(np.split(x, np.cumsum(sizes)[:-1]))
-    rows = write_rows(tmp_path / "x.arrow", blocks, (3,), np.dtype(np.float32))
+    dtype = np.dtype(np.float32)
+    rows = write_rows(tmp_path / "x.arrow", blocks, (3,), dtype, block_bytes=12 * BLOCK)
+    assert len(rows._blocks) == -(-len(x) // BLOCK)
     assert len(rows) == len(x) and (rows[np.arange(len(x))] == x).all()
     assert (rows[np.array([len(x) - 1, 0])] == x[[-1, 0]]).all()
 
@@ -81,10 +92,12 @@ def test_a_half_written_file_has_another_name(tmp_path):
     assert not (tmp_path / "x.arrow").exists()
 
 
-def test_leaving_early_leaves_no_worker_behind(tmp_path, rng):
+def test_leaving_early_leaves_no_worker_behind(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr("netwright.data._arrow._ASKED", 1)
     _, split = both(tmp_path, rng.integers(0, 9, (2000, 3)).astype(np.float32), workers=2)
     batches = split.batches(10)
     next(batches)
+    assert len(multiprocessing.active_children()) == 2
     batches.close()
     assert not multiprocessing.active_children()
 
