@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ _NAME, _TITLE = "robustness", "Small changes of the pixels"
 _LEVELS = 255
 _CHUNK = 64  # rows attacked together, at most
 _FEWEST = 8  # rows worth attacking
+_CHECKED = 32  # rows on which the attack itself is checked
 _MOST_SHOWN = 6
 
 
@@ -75,8 +75,8 @@ def robustness(
         n_rows: rows attacked, drawn at random when the split has more.
         n_steps: gradient steps of PGD from each start.
         n_restarts: random starts of PGD for each of its two losses.
-        seconds: limit of the time spent. Fewer rows are attacked when one timed gradient says that
-            `n_rows` would take longer, none when not even 8 fit in.
+        seconds: aim to stop by then, checks on 32 rows excepted. Fewer rows are attacked when the
+            time is short, none when by one timed gradient not even 8 would fit in.
         generator: draws rows and starts; None derives one from `subject.seed`.
 
     Returns:
@@ -102,45 +102,45 @@ def robustness(
         return not_applicable(_NAME, _TITLE, trouble)
     if generator is None:
         generator = _rng.child(subject.seed, "audits/robustness")
-    start = time.monotonic()
+    end = time.monotonic() + seconds
     places = torch.randperm(len(subject.split), generator=generator)[:n_rows]
-    passes = 3 * n_restarts * (n_steps + 1) * len(radii) + 5 * n_steps  # at most, for one row
-    affordable = _affordable(subject, places[:_FEWEST], seconds, passes)
-    if affordable < _FEWEST:
-        reason = f"the attack on {_FEWEST} rows would take longer than {seconds:.3g} s"
+    passes = 3 * n_restarts * (n_steps + 1) * len(radii)  # at most, for one row
+    size = _affordable(subject, places[:_FEWEST], seconds, passes)
+    if size < _FEWEST:
+        reason = f"the attack on {_FEWEST} rows may take longer than {seconds:.3g} s"
         return Finding(_NAME, _TITLE, f"Not run: {reason}.")
-    places = places[:affordable]
-    parts, masking, spent = [], Masking((), 0), 0.0
-    for chunk in places.split(max(_FEWEST, min(_CHUNK, len(places) // 4))):
+    parts, done = [], 0
+    while done < len(places) and (size >= _FEWEST or not parts):
         began = time.monotonic()
-        if parts and began + spent - start > seconds:  # the next would take as long as the last
-            break
-        part = _attack(subject, chunk, radii, n_steps, n_restarts, generator)
-        if not parts:
-            masking = gradient_masking(
-                subject.network,
-                part.clean,
-                subject.split.y[chunk],
-                ball=LinfBall(radii[-1]),
-                n_steps=n_steps,
-                levels=_LEVELS,
-                generator=generator,
-            )
-        parts.append(part)
-        spent = time.monotonic() - began
+        chunk = places[done : done + min(size, _CHUNK)]
+        parts.append(_attack(subject, chunk, radii, n_steps, n_restarts, generator))
+        done += len(chunk)
+        each = (time.monotonic() - began) / len(chunk)
+        size = _CHUNK if math.isinf(end) else int((end - time.monotonic()) / each)
+    masking = _checks(subject, radii[-1], n_steps, generator)
     return _finding(subject, _join(parts), radii, masking, f"PGD of {n_steps} steps")
 
 
 def _affordable(subject: Subject, places: Tensor, seconds: float, passes: int) -> int:
-    """Say how many rows can be attacked in time, by one gradient of a few of them."""
+    """Guess how many rows can be attacked in time, by one gradient of a few of them."""
     if math.isinf(seconds):
-        return sys.maxsize
+        return _CHUNK
     x, y = subject.split.take(places), subject.split.y[places]
     gradient_of(subject.network, x, y, margin)  # warm-up
     began = time.monotonic()
     gradient_of(subject.network, x, y, margin)
-    each = (time.monotonic() - began) / len(places) * passes
-    return int(seconds / each)
+    return int(seconds * len(places) / ((time.monotonic() - began) * passes))
+
+
+def _checks(subject: Subject, radius: float, n_steps: int, generator: torch.Generator) -> Masking:
+    """Check the attack on rows that are classified rightly: only those can be attacked."""
+    right = (subject.outputs.argmax(1) == subject.split.y).nonzero()[:, 0]
+    places = right[torch.randperm(len(right), generator=generator)[:_CHECKED]]
+    if not len(places):
+        return Masking((), 0)
+    x, y = subject.split.take(places), subject.split.y[places]
+    settings = {"n_steps": n_steps, "levels": _LEVELS, "generator": generator}
+    return gradient_masking(subject.network, x, y, ball=LinfBall(radius), **settings)
 
 
 def _attack(
@@ -265,11 +265,14 @@ def _ladder(masking: Masking) -> Table:
 
 def _pictures(subject: Subject, found: _Attack, radii: Sequence[float]) -> Picture | None:
     fooled = ((found.broken_at >= 0) & (found.broken_at < len(radii))).nonzero()[:, 0]
-    # The smallest changes are the most telling.
-    shown = fooled[found.broken_at[fooled].argsort(stable=True)][:_MOST_SHOWN]
-    if not len(shown):
+    if not len(fooled):
         return None
     run = subject.predict or subject.network
+    with torch.no_grad():
+        sure = run(found.clean[fooled]).float().softmax(1).amax(1)
+    # The most telling: the smallest changes, and of those the answers that seemed surest.
+    order = (found.broken_at[fooled] - sure).argsort(stable=True)
+    shown = fooled[order[:_MOST_SHOWN]]
     clean, attacked = found.clean[shown], found.attacked[shown]
     with torch.no_grad():
         before, after = run(clean).float().softmax(1), run(attacked).float().softmax(1)

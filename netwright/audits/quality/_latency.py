@@ -46,12 +46,12 @@ def latency(subject: Subject, *, batch_size: int = 1, seconds: float = 1.0) -> F
     inputs = [subject.split.take([(s + i) % n for i in range(batch_size)]) for s in starts]
     if subject.artefact is None:
         calls = [partial(subject.network, x) for x in inputs]
-        how = f"torch, {torch.get_num_threads()} threads"
+        how = f"torch, threads: {torch.get_num_threads()}"
     else:
         from netwright.artefact import Session
 
         session = Session(subject.artefact, threads=1)
-        how = "ONNX Runtime, 1 thread"
+        how = "ONNX Runtime, threads: 1"
         calls = [partial(session.predict, x) for x in inputs]
         if session.schema is not None:  # one of ours: from raw rows, as it will be used
             calls = [partial(session.predict_raw, session.raw_feed(x)) for x in inputs]

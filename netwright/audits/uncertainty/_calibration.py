@@ -142,7 +142,7 @@ def _scores(error: Measurement, brier: Measurement, loss: Measurement) -> Table:
 
 def _table(found: Reliability) -> Table:
     rows = tuple(
-        (edge, edge + 1 / found.bins, n, sure, right)
+        (round(edge, 4), round(edge + 1 / found.bins, 4), n, sure, right)
         for edge, n, sure, right in zip(
             found.edges, found.counts, found.confidence, found.accuracy, strict=True
         )

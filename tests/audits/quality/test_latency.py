@@ -21,7 +21,7 @@ def test_shipped_file_runs_in_its_own_runtime(digits, digits_network, digits_sub
     shipped = write(digits_network, digits.schema, design="{}", folder=tmp_path, sample=sample)
     subject = dataclasses.replace(digits_subject, artefact=shipped.onnx)
     found = latency(subject, batch_size=4, seconds=0.01)
-    assert "4 rows a call, ONNX Runtime, 1 thread" in found.summary
+    assert "4 rows a call, ONNX Runtime, threads: 1" in found.summary
     assert found.measurement.high < 1.0
 
 
