@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from netwright.finding import Measurement
 from netwright.learn._recipe import Recipe
@@ -44,6 +44,7 @@ class Candidate:
     parent: int | None = None
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """A search: it proposes candidates and learns from what they turned out to be."""
 

@@ -70,7 +70,8 @@ def test_shipped_file_runs_on_raw_pixels_without_netwright(digits_run):
 
 
 def test_test_split_is_opened_once_and_the_look_is_shown(digits_run):
-    events = [json.loads(line) for line in open(digits_run.folder / "log.jsonl", encoding="utf-8")]
+    log = (digits_run.folder / "log.jsonl").read_text(encoding="utf-8")
+    events = [json.loads(line) for line in log.splitlines()]
     assert sum(e["event"] == "test split opened" for e in events) == 1
     assert "audit of the shipped artefact" in digits_run.report.read_text(encoding="utf-8")
 
