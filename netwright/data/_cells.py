@@ -60,6 +60,7 @@ class Cells:
         """Codes of the distinct words, -1 for missing, int64 (n,); and the words."""
         column = self.column
         if pa.types.is_floating(self.type):
+            column = column.cast(pa.float64())
             if bool(pc.all(pc.equal(column, pc.floor(column))).as_py()):  # 3.0 reads "3"
                 column = pc.if_else(pc.is_finite(column), column, None).cast(pa.int64())
         if not self.is_text:

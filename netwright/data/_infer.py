@@ -95,7 +95,7 @@ def read_column(cells: Cells, forced: ColumnKind | None = None) -> Reading:
 
 def _as_number(cells: Cells, present: np.ndarray, readable: np.ndarray) -> Reading:
     numbers = cells.numbers
-    bad = present & ~np.isfinite(numbers)
+    bad = present & ~_fits(numbers)
     found = numbers[present & ~bad]
     if len(found) and ((found == 0) | (found == 1)).all():
         return Reading("boolean", bad, "is not 0 or 1")
@@ -103,6 +103,11 @@ def _as_number(cells: Cells, present: np.ndarray, readable: np.ndarray) -> Readi
         return Reading("ignore", np.zeros(len(bad), bool), "it counts the rows")
     why = "is not a number" if (present & ~readable).any() else "is not finite"
     return Reading("number", bad, why)
+
+
+def _fits(numbers: np.ndarray) -> np.ndarray:
+    # Finite in float32 too, in which networks receive it; a NaN is no number.
+    return np.abs(numbers) <= np.finfo(np.float32).max
 
 
 def _counts_rows(numbers: np.ndarray) -> bool:
@@ -124,7 +129,7 @@ def _forced(cells: Cells, kind: ColumnKind) -> Reading:
     none = np.zeros(len(cells), bool)
     if kind == "number":
         numbers = cells.numbers
-        return Reading(kind, present & ~np.isfinite(numbers), "is not a finite number")
+        return Reading(kind, present & ~_fits(numbers), "is not a finite number")
     if kind == "date":
         return Reading(kind, present & np.isnan(cells.days), "is not a date")
     if kind == "boolean":

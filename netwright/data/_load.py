@@ -49,9 +49,9 @@ def load(
     """Make a task: read a source, infer its schema, set bad rows aside, and split it.
 
     Args:
-        source: a name (`data.NAMED` lists them), the path of a folder or file, a data frame, a pair
-            (x, y) of arrays, a list of pairs, a torch or Hugging Face data set, or a mapping from
-            split names to any of these. "./digits" is a path, "digits" a name.
+        source: a name (`data.NAMED` lists them), the path of a folder or file, a data frame, an
+            Arrow table, a pair (x, y) of arrays, a list of pairs, a torch or Hugging Face data set,
+            or a mapping from split names to any of these. "./digits" is a path, "digits" a name.
         target: the column(s) to predict; several are labels or values.
         text: the column(s) that hold the text to learn from.
         group: column(s); rows that share a value in one of them stay in one split.
@@ -163,6 +163,9 @@ def _read_goals(
     columns = [
         Cells(gathered.table[name], verbatim=name in gathered.verbatim) for name in roles.target
     ]
+    for cells, name in zip(columns, roles.target, strict=True):
+        if pa.types.is_nested(cells.type) and not pa.types.is_list(cells.type):
+            raise DataError(f"The target `{name}` holds {cells.type}; a target is plain or a list.")
     kind = roles.target_kind
     if kind is None and any(gathered.classes.get(name) for name in roles.target):
         kind = "labels" if pa.types.is_list(columns[0].type) else "class"

@@ -193,10 +193,11 @@ def near_tables(
     found = []
     for shift in (0.0, 0.5):  # near values on two sides of a border are together in the other grid
         move = np.where(measured, shift, 0.5)
-        coarse = [
-            row_keys(np.floor((rows - middle) / step + move).astype(np.float32))
-            for _, rows in blocks(x)
-        ]
+        with np.errstate(over="ignore", invalid="ignore"):  # cells of rows to pass over
+            coarse = [
+                row_keys(np.floor((rows - middle) / step + move).astype(np.float32))
+                for _, rows in blocks(x)
+            ]
         keys = np.concatenate(coarse)
         found.append(_neighbours(keys, np.arange(len(keys)), split, alive))
     return np.unique(np.concatenate(found), axis=0), _by_chance(x, step, split)

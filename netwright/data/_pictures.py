@@ -156,15 +156,16 @@ def _trouble(item: Any, error: BaseException) -> str:
 
 def _array_header(item: np.ndarray | Tensor) -> Header:
     shape = tuple(item.shape)
+    deep = item.dtype not in (np.uint8, torch.uint8, np.bool_, torch.bool)
     if len(shape) == 2:
-        return Header(shape[0], shape[1], False, item.dtype != np.uint8)
+        return Header(shape[0], shape[1], False, deep)
     place = _channel_axis(shape, first=isinstance(item, Tensor))
     if place is None:
         return Header(trouble=f"an array of shape {shape} is no picture")
     height, width = (size for axis, size in enumerate(shape) if axis != place)
     if max(height, width) > LONGEST or height * width > LARGEST:
         return Header(trouble=_too_large(height, width))
-    return Header(height, width, shape[place] >= 3, item.dtype not in (np.uint8, torch.uint8))
+    return Header(height, width, shape[place] >= 3, deep)
 
 
 def _channel_axis(shape: tuple[int, ...], *, first: bool) -> int | None:

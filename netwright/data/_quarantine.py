@@ -77,7 +77,10 @@ class Quarantine:
         # Reasons differ in the cell that they quote; the text before the first quotation counts.
         kinds = Counter(bad.reason.split(": ")[0] for bad in self._rows)
         reason, count = kinds.most_common(1)[0] if kinds else ("no rows", 0)
-        return f"Most common, {count:,} times: {reason}."
+        hint = ""
+        if reason.startswith("column "):
+            hint = " If the column is of another kind, say so with `schema=`."
+        return f"Most common, {count:,} times: {reason}.{hint}"
 
 
 def _where(bad: Bad) -> str:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch.utils.data
 
 from netwright.data._errors import DataError, nearest
-from netwright.data._gathered import Gathered, join
+from netwright.data._gathered import Gathered, join, plain
 from netwright.data._named import NAMED, read_named
 from netwright.data._read_arrays import (
     read_dataset,
@@ -47,6 +48,8 @@ def read_source(source: Any, *, memory_limit: int, cache: Path) -> Gathered:
         return read_frame(source)
     if family == "datasets" and hasattr(source, "features"):
         return read_huggingface(source, "data")
+    if isinstance(source, pa.Table):
+        return plain("data", source.replace_schema_metadata())
     if isinstance(source, tuple) and len(source) == 2:
         return read_pair(*source)
     if isinstance(source, (list, np.ndarray)):
@@ -54,8 +57,8 @@ def read_source(source: Any, *, memory_limit: int, cache: Path) -> Gathered:
     if isinstance(source, torch.utils.data.Dataset) or hasattr(source, "__getitem__"):
         return read_dataset(source, type(source).__name__)
     raise TypeError(
-        f"`source` must be a path, a name, a data frame, a pair (x, y), a list of pairs or a data "
-        f"set; got {type(source).__name__}."
+        f"`source` must be a path, a name, a data frame or Arrow table, a pair (x, y), a list of "
+        f"pairs or a data set; got {type(source).__name__}."
     )
 
 

@@ -24,6 +24,7 @@ from netwright.data._gathered import Bad, Gathered, plain
 __all__ = ["TABLES", "column_of", "read_frame", "read_records", "read_table"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_BLOCK = 1 << 23  # bytes read at a time; no row may be longer
 _PACKED = 6  # bytes of text that a byte of a compressed file may become
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -64,7 +65,10 @@ def _read_csv(path: Path, memory_limit: int, cache: Path, *, tab: bool) -> Gathe
             return "skip"
 
         options: dict[str, Any] = {
-            "read_options": pa_csv.ReadOptions(use_threads=False),  # rows then have numbers
+            "read_options": pa_csv.ReadOptions(
+                use_threads=False,  # rows then have numbers
+                block_size=_BLOCK,
+            ),
             "parse_options": pa_csv.ParseOptions(
                 delimiter=separator, newlines_in_values=True, invalid_row_handler=skip
             ),
@@ -165,7 +169,9 @@ def _read_json_lines(path: Path) -> Gathered:
 def _record(line: str) -> dict | str:
     try:
         record = json.loads(line)
-    except ValueError as error:
+        if "\\ud" in line.lower():  # half of a pair of escapes is no text
+            json.dumps(record, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
     return record if isinstance(record, dict) else f"no JSON object: {line.strip()[:40]}"
 
@@ -191,7 +197,7 @@ def column_of(values: Sequence[Any] | np.ndarray) -> pa.Array:
     """
     try:
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([None if _gone(value) else str(value) for value in values], pa.string())
 
 

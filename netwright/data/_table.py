@@ -63,8 +63,7 @@ def plan_columns(
         wanted = by_name[name].kind if name in by_name else forced.get(name)
         reading = read_column(Cells(table[name]), wanted)  # type: ignore[arg-type]
         if reading.bad.any():
-            hint = "; set its kind with `schema=` if that is not so" if wanted is None else ""
-            bad[name] = reading.bad, reading.why + hint
+            bad[name] = reading.bad, reading.why
         if reading.kind == "text":
             text.append(name)
         if reading.kind in ("text", "ignore"):
@@ -177,7 +176,8 @@ def code_rows(table: pa.Table, columns: Sequence[Column]) -> np.ndarray:
             number = {word: i + 1 for i, word in enumerate(column.categories)}
             coded[:, place] = np.array([*(number.get(word, 0) for word in words), 0])[codes]
         else:
-            coded[:, place] = _values(cells, column.kind)
+            with np.errstate(over="ignore"):  # beyond float32: such rows are in quarantine
+                coded[:, place] = _values(cells, column.kind)
     return coded
 
 

@@ -68,6 +68,10 @@ def test_words_that_are_no_truths():
 def test_typed_columns():
     assert Cells(pa.array([1.0, None, np.nan])).missing.tolist() == [False, True, True]
     assert Cells(pa.array([3.0, 4.0])).coded[1] == ["3", "4"]
+    assert Cells(pa.array(np.float16([3.0, 4.0]))).coded[1] == ["3", "4"]
+    assert Cells(pa.array([0.0, np.nan, 1.0])).coded[0].tolist() == [0, -1, 1]
+    zoned = pa.array([datetime.datetime(1970, 1, 1, 6)], pa.timestamp("ns", "Europe/Zurich"))
+    assert Cells(zoned).days.tolist() == [0.25]
     assert Cells(pa.array([3.5, 4.0])).coded[1] == ["3.5", "4"]
     assert Cells(pa.array([True, False])).coded[1] == ["true", "false"]
     assert Cells(pa.array([datetime.date(1970, 1, 3)])).days.tolist() == [2]

@@ -535,6 +535,21 @@ def test_one_table_in_every_guise(tmp_path, table, rng):
     assert len({task.fingerprint for task in loaded}) == 1
 
 
+def test_arrow_tables(table):
+    arrow = pa.Table.from_pandas(table)
+    assert load(arrow, target="bought").fingerprint == load(table, target="bought").fingerprint
+    nested = arrow.append_column("z", pa.array([{"a": i} for i in range(200)]))
+    with pytest.raises(DataError, match="The target `z` holds struct"):
+        load(nested, target="z")
+    assert "Column `z` left out" in " ".join(load(nested, target="bought").notes)
+
+
+def test_numbers_beyond_what_networks_receive(table):
+    table.loc[3, "amount"] = 1e39
+    task = load(table, target="bought")
+    assert task.quarantine.rows == (("", 3, "column `amount` is not finite: 1e+39"),)
+
+
 def test_splits_in_a_mapping(table):
     task = load({"train": table.iloc[:150], "test": table.iloc[150:]}, target="bought")
     assert task.test.rows.tolist() == list(range(150, 200)) and sizes(task) == [120, 15, 15, 50]

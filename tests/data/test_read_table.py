@@ -100,7 +100,20 @@ def test_a_table_beyond_the_limit_is_mapped_and_leaves_no_file(tmp_path, ending,
     assert mapped.table.equals(whole.table)
 
 
+def test_json_that_no_table_can_hold(tmp_path):
+    lines = ['{"a": "\\ud800"}', '{"a": "\\ud83d\\ude00"}', "[" * 100_000]
+    gathered = read(tmp_path / "t.jsonl", "\n".join(lines))
+    assert gathered.table["a"].to_pylist() == ["\N{GRINNING FACE}"]
+    assert [bad.row for bad in gathered.bad] == [0, 2]
+
+
+def test_a_cell_of_a_megabyte(tmp_path):
+    gathered = read(tmp_path / "t.csv", "a,b\n1," + "x" * 2_000_000 + "\n2,y\n")
+    assert gathered.table["a"].to_pylist() == ["1", "2"]
+
+
 def test_mixed_values_become_words():
+    assert column_of([1, 10**30]).to_pylist() == ["1", str(10**30)]
     assert column_of([1, "a", None, float("nan")]).to_pylist() == ["1", "a", None, None]
     assert column_of([1, 2.5, None]).to_pylist() == [1, 2.5, None]
 
