@@ -112,8 +112,9 @@ def fit(
             checkpoint is left out while writing would take more than a thirtieth of the time.
         device: "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N"; ignored when
             `fabric` is given.
-        on_epoch: called after each epoch.
-        compile: whether to compile the network with `torch.compile` (half a minute at the start).
+        on_epoch: called after each epoch, by the first process if there are several.
+        compile: whether to compile the network with `torch.compile`; that takes a minute or more at
+            the start, which counts as time spent.
         fabric: a launched Fabric, to train on several devices that each hold the whole network
             (ddp); every process makes the same call, and a batch is shared out among them.
 
@@ -166,13 +167,14 @@ def fit(
             training.restore(saved)
         mine = folder if fabric.is_global_zero else None
         with event_log(mine, step=training.step) as log:
+            listeners = (log, on_epoch) if on_epoch and fabric.is_global_zero else (log,)
             training.run(
                 resident(train, fabric.device),
-                validation,
+                resident(validation, fabric.device),
                 batch_size=recipe.batch_size,
                 patience=recipe.patience,
                 folder=mine,
-                report=(log, on_epoch) if on_epoch else (log,),
+                report=listeners,
             )
     assert training.best is not None and training.stopped is not None
     network.load_state_dict(fabric.broadcast(training.best))
@@ -284,7 +286,7 @@ class _Training:
 
     def _record(self, epoch: Epoch, patience: int, noise: Callable[[float], float]) -> None:
         self.epochs.append(epoch)
-        losses = [e.validation_loss for e in self.epochs]
+        losses = [-_finite(-e.validation_loss) for e in self.epochs]
         if not math.isfinite(epoch.train_loss):
             self.stopped = "diverged"
         elif self._progress() >= 1.0:
@@ -325,7 +327,11 @@ class _Training:
 
 
 def _merit(epoch: Epoch) -> tuple[float, float]:
-    return epoch.validation_score, -epoch.validation_loss
+    return _finite(epoch.validation_score), _finite(-epoch.validation_loss)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else -math.inf  # NaN compares with nothing
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path | None) -> None:

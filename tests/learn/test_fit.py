@@ -405,6 +405,23 @@ def test_settings_and_layout_are_as_before(train, validation, small_cnn):
     assert next(network.parameters()).device.type == "cpu"
 
 
+def test_compiled_network_is_trained_under_its_own_names(monkeypatch):
+    compiled = []
+
+    def compile(module, **_):
+        compiled.append(module)
+        return compile_with(module, backend="eager")  # traces as always; generates no code
+
+    compile_with = torch.compile
+    monkeypatch.setattr(torch, "compile", compile)
+    call = {"target": TINY, "recipe": RECIPE, "steps": 20, "seed": 0}
+    network, plain = line(), line()
+    fit(network, tiny(), tiny(), compile=True, **call)
+    fit(plain, tiny(), tiny(), **call)
+    assert set(compiled) == {network}
+    assert same_weights(network, plain)
+
+
 def test_frozen_parameters_stay(train, validation, small_cnn):
     network = small_cnn()
     network[0].weight.requires_grad_(False)
