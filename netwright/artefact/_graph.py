@@ -158,6 +158,7 @@ def parse_graph(model: "onnx.ModelProto") -> Graph:
     proto = model.graph
     if proto.sparse_initializer:
         raise ArtefactError("Sparse initializers cannot be read; save the model with dense ones.")
+    _check_text(*(v.name for v in (*proto.initializer, *proto.input, *proto.output)))
     initializers = {t.name: t for t in proto.initializer}
     inputs = tuple(_value(v) for v in proto.input if v.name not in initializers)
     weights: dict[str, Tensor] = {}
@@ -178,7 +179,7 @@ def parse_graph(model: "onnx.ModelProto") -> Graph:
         else:
             nodes.append(parsed)
     outputs = tuple(_value(v) for v in proto.output)
-    lost = [v.name for v in outputs if v.name not in known]
+    lost = [v.name for v in outputs if not v.name or v.name not in known]
     if lost:
         raise ArtefactError(f"The graph is damaged: no node makes its output `{lost[0]}`.")
     about = properties(model)
@@ -201,6 +202,12 @@ def _names(values: tuple[Value, ...]) -> str:
     return ", ".join(f"`{value.name}`" for value in values) or "nothing"
 
 
+def _check_text(*names: Any) -> None:
+    for name in names:
+        if not isinstance(name, str):  # protobuf hands over what is no UTF-8 as bytes
+            raise ArtefactError(f"The graph is damaged: a name is not UTF-8 text: {name!r}.")
+
+
 def _value(proto: "onnx.ValueInfoProto") -> Value:
     kind = proto.type.tensor_type
     shape = None
@@ -213,6 +220,7 @@ def _value(proto: "onnx.ValueInfoProto") -> Value:
 
 
 def _node(proto: "onnx.NodeProto", versions: dict[str, int]) -> Node:
+    _check_text(proto.op_type, proto.domain, proto.name, *proto.input, *proto.output)
     domain = proto.domain or "ai.onnx"
     return Node(
         op=proto.op_type if domain == "ai.onnx" else f"{domain}.{proto.op_type}",

@@ -93,21 +93,30 @@ def known_words(model: "onnx.ModelProto") -> dict[str, tuple[str, ...]]:
 
     Args:
         model: written by Netwright.
-    """
-    from onnx import numpy_helper
 
+    Raises:
+        ArtefactError: if a look-up is damaged.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for node in model.graph.node:
         if node.op_type != "LabelEncoder":
             continue
-        attributes = {a.name: a for a in node.attribute}
-        words = tuple(s.decode() for s in attributes["keys_strings"].strings)
-        if "values_floats" in attributes:
-            found[node.input[0]] = words
-        else:
-            numbers = numpy_helper.to_array(attributes["values_tensor"].t)
-            found["text"] = words[1 : int(numbers.max())]  # after the padding, before capitals
+        try:
+            found.update([_words_of(node)])
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise ArtefactError(f"A look-up of words in the model is damaged: {error!r}") from error
     return found
+
+
+def _words_of(node: "onnx.NodeProto") -> tuple[str, tuple[str, ...]]:
+    from onnx import numpy_helper
+
+    attributes = {a.name: a for a in node.attribute}
+    words = tuple(s.decode() for s in attributes["keys_strings"].strings)
+    if "values_floats" in attributes:
+        return node.input[0], words
+    numbers = numpy_helper.to_array(attributes["values_tensor"].t)
+    return "text", words[1 : int(numbers.max())]  # after the padding, before the capitals
 
 
 def _image(image: Input) -> Preprocessing:

@@ -14,6 +14,7 @@ import logging
 import re
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,16 @@ _PLAIN = (
 )
 _PLAIN += (".format_version", ".data/alignment", ".storage_alignment")
 _TARGET = re.compile(
-    r"torch\.ops\.aten\.[a-z_0-9]+\.[A-Za-z_0-9]+|torch\.sym_(max|min|not|ite|sqrt)"
+    r"torch\.ops\.aten\.[a-z_0-9]+\.[A-Za-z][A-Za-z_0-9]*|torch\.sym_(max|min|not|ite|sqrt)"
     r"|_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|and_|or_)"
     r"|math\.(ceil|floor|trunc)"
 )
-_SIZE = re.compile(
-    r"(?:Symbol\('[su]\d+'(?:, (?:positive|integer|nonnegative)=True)*\)|\d+(?:\.\d+)?|[su]\d+"
-    r"|FloorDiv|CeilDiv|CleanDiv|Mod|PythonMod|Max|Min|Eq|Ne|Lt|Le"
-    r"|Gt|Ge|And|Or|Not|True|False|int_oo|IntTrueDiv|ToFloat|[-+*/(),<>=!&|~\s])*"
+_SIZE = re.compile(  # what sympy's srepr makes of sizes: no name that is not listed here
+    r"(?:Symbol\('[su]\d+'(?:, (?:positive|integer|nonnegative)=True)*\)"
+    r"|(?:Integer|Rational|Add|Mul|Pow|Max|Min|Abs|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv"
+    r"|IntTrueDiv|FloatTrueDiv|ToFloat|FloorToInt|CeilToInt|TruncToInt|PowByNatural"
+    r"|Equality|Unequality|StrictLessThan|LessThan|StrictGreaterThan|GreaterThan|And|Or|Not)\("
+    r"|true|false|-?\d+|[),\s])*"
 )
 
 
@@ -65,10 +68,17 @@ def read_pt2(path: Path | str) -> nn.Module:
     place = Path(path)
     try:
         cleaned = _clean(place)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, json.JSONDecodeError, OSError) as e:
-        if isinstance(e, FileNotFoundError):
+    except FileNotFoundError:
+        raise
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError),
+        *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    ) as error:
+        if isinstance(error, ArtefactError):
             raise
-        raise ArtefactError(f"{place} is not a torch.export file, or is damaged: {e}") from e
+        raise ArtefactError(f"{place} is no torch.export file, or is damaged: {error}") from error
+    from torch._export.verifier import SpecViolationError
+
     log = logging.getLogger("torch.export")
     level = log.level
     try:
@@ -77,7 +87,10 @@ def read_pt2(path: Path | str) -> nn.Module:
             warnings.simplefilter("ignore")
             program = torch.export.load(cleaned)
             module = program.module(check_guards=False)
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+    except (
+        *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError),
+        *(SpecViolationError, NameError, ArithmeticError),
+    ) as error:
         raise ArtefactError(
             f"{place} cannot be read by torch {torch.__version__}: {error}"
         ) from error

@@ -51,7 +51,9 @@ class Session:
         self.path = Path(path)
         model = load_model(self.path)
         about = properties(model)
-        self.schema: Schema | None = restore(about, known_words(model))
+        self.schema: Schema | None = restore(
+            about, known_words(model) if "netwright" in about else {}
+        )
         self.classes: tuple[str, ...] = self.schema.target.classes if self.schema else ()
         self.output = model.graph.output[0].name
         self.opset = next((o.version for o in model.opset_import if not o.domain), 1)
@@ -172,7 +174,10 @@ def start_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same again
         )
     except (*_runtime_errors(), ValueError, EncodeError) as error:
         raise ArtefactError(f"ONNX Runtime cannot run {name or 'the model'}: {error}") from error

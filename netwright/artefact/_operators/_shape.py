@@ -89,7 +89,7 @@ def _gather(node: Node, x: Tensor, places: Tensor) -> Tensor:
     axis = node.get("axis", 0) % x.dim()
     wrapped = torch.where(places < 0, places + x.shape[axis], places).long()
     picked = x.index_select(axis, wrapped.reshape(-1))
-    return picked.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    return picked.reshape((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
 
 
 def _gather_elements(node: Node, x: Tensor, places: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def _gather_nd(node: Node, x: Tensor, places: Tensor) -> Tensor:
     flat = places.reshape(math.prod(lead), -1, depth)
     rows = torch.arange(len(flat_x), device=x.device).reshape(-1, 1).expand(flat.shape[:2])
     picked = flat_x[(rows, *flat.unbind(-1))]
-    return picked.reshape(*lead, *inner, *x.shape[shared + depth :])
+    return picked.reshape((*lead, *inner, *x.shape[shared + depth :]))
 
 
 def _scatter_elements(node: Node, x: Tensor, places: Tensor, updates: Tensor) -> Tensor:

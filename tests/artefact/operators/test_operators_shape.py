@@ -73,6 +73,7 @@ def test_slice_of_older_sets(agrees, x):
 def test_gather(agrees, x):
     agrees("Gather", x, torch.tensor([[0, -1], [2, 1]]), axis=1)
     agrees("Gather", x, torch.tensor(1), axis=2)
+    agrees("Gather", x[0, 0].contiguous(), torch.tensor(-1))
     agrees("GatherElements", x, torch.tensor([[[0, -1, 2, 1]]]), axis=1)
     agrees("GatherND", x, torch.tensor([[0, 1], [1, 2]]))
     agrees("GatherND", x, torch.tensor([[[0, 1]], [[2, 3]]]), batch_dims=1)
