@@ -121,7 +121,7 @@ def _to_image(image: Tensor, side: int) -> "Image.Image":
 
 
 def _fit(text: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", width: int) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(text[:200].split())
     if font.getlength(flat) <= width:
         return flat
     while flat and font.getlength(flat + "…") > width:

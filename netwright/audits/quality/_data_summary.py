@@ -5,7 +5,7 @@ from torch import Tensor
 
 from netwright import _rng
 from netwright.audits._decode import decode_cells, decode_target, headings, readable
-from netwright.audits._finding import timed
+from netwright.audits._finding import shorten, timed
 from netwright.audits._picture import contact_sheet
 from netwright.data import Schema, Split, Task
 from netwright.finding import Bars, Cell, Evidence, Finding, Series, Table
@@ -138,7 +138,8 @@ def _samples(train: Split, schema: Schema, generator: torch.Generator) -> Eviden
             x,
             [(name,) for name in names],
             title="Training samples",
-            alt=f"{len(names)} training images with their targets: {', '.join(names[:6])}, …",
+            alt=f"{len(names)} training images with their targets: "
+            f"{shorten(', '.join(names), 200)}",
         )
     rows = tuple(
         (int(train.rows[place]), names[i], *readable(x[i], schema.input))

@@ -103,6 +103,7 @@ def _show(subject: Subject, places: Tensor, sure: Tensor) -> tuple[Evidence, ...
         x,
         captions,
         title="The worst errors",
-        alt=f"{len(rows)} images with what is true and what was said, worst first: {worst}.",
+        alt=f"{len(rows)} images with what is true and what was said, worst first: "
+        f"{shorten(worst, 200)}.",
     )
     return (picture, table)
