@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2] / "netwright"
 
 # Lowest first. A file may import from its own package and from the rows before its own.
 FLOORS = (
-    ("finding", "requirement", "_intervals", "_rng", "_files", "_journal", "_threads"),
+    ("_rng", "_files", "_threads", "finding"),
+    ("_journal", "_intervals"),
+    ("requirement",),
     ("data", "nn"),
     ("measure",),
     ("learn", "models"),
@@ -21,7 +23,8 @@ FLOORS = (
     ("report",),
     ("run",),
     ("_search", "_ship", "_page", "_audit", "_audit_file", "_build", "claims"),
-    ("cli", "_live", "_terminal", "_doctor", "serve", "__main__"),
+    ("cli", "_live", "_terminal", "_doctor", "serve"),
+    ("__main__",),
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
