@@ -41,12 +41,15 @@ def write_rows(
     metadata = {"shape": json.dumps(shape), "dtype": dtype.str, "size": str(size)}
     schema = pa.schema([pa.field("x", pa.binary(row_bytes))], metadata)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for rows in _regular(blocks, size):
-            data = pa.py_buffer(np.ascontiguousarray(rows, dtype))
-            column = pa.Array.from_buffers(pa.binary(row_bytes), len(rows), [None, data])
-            writer.write_batch(pa.record_batch([column], schema=schema))
-    os.replace(temporary, path)
+    try:
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for rows in _regular(blocks, size):
+                data = pa.py_buffer(np.ascontiguousarray(rows, dtype))
+                column = pa.Array.from_buffers(pa.binary(row_bytes), len(rows), [None, data])
+                writer.write_batch(pa.record_batch([column], schema=schema))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return ArrowRows(path)
 
 

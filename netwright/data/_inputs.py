@@ -32,11 +32,21 @@ class Room:
 
     Attributes:
         limit: bytes of memory; more go to a file.
-        folder: for that file.
+        file: that file; each load has one of its own, which gets its final name at the end.
     """
 
     limit: int
-    folder: Path
+    file: Path
+
+    @classmethod
+    def inside(cls, folder: Path, limit: int) -> "Room":
+        """Choose a file of a folder.
+
+        Args:
+            folder: the folder; made when the file is written.
+            limit: bytes of memory.
+        """
+        return cls(limit, folder / f"rows-{uuid.uuid4().hex}.arrow")
 
     def keep(
         self, blocks: Iterator[np.ndarray], n: int, shape: tuple[int, ...], dtype: np.dtype
@@ -50,10 +60,8 @@ class Room:
             dtype: of its numbers.
         """
         if n * int(np.prod(shape)) * dtype.itemsize > self.limit:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # Each load has a file of its own: another process may still read an older one.
-            path = self.folder / f"rows-{uuid.uuid4().hex}.arrow"
-            return write_rows(path, blocks, shape, dtype)
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            return write_rows(self.file, blocks, shape, dtype)
         rows = np.empty((n, *shape), dtype)
         start = 0
         for block in blocks:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,32 @@ def load(
         raise ValueError(f"`max_bad` is a share of the rows, in [0, 1]; got {max_bad}.")
     shares = _shares(split) if isinstance(split, Mapping) else None
     column = split if isinstance(split, str) else None
-    room = _inputs.Room(memory_limit, Path(cache) if cache is not None else user_cache() / "rows")
-    gathered = read_source(source, memory_limit=memory_limit, cache=room.folder)
+    folder = Path(cache) if cache is not None else user_cache() / "rows"
+    gathered = read_source(source, memory_limit=memory_limit, cache=folder)
     wish = read_wish(schema)
     roles = decide_roles(
         gathered, wish, target=target, text=text, group=group, time=time, by=by, split=column
     )
-    quarantine = Quarantine(gathered, max_bad)
+    room = _inputs.Room.inside(folder, memory_limit)
+    try:
+        task = _make(
+            gathered, roles, wish, Quarantine(gathered, max_bad), room, shares, seed, workers
+        )
+    finally:
+        room.file.unlink(missing_ok=True)  # left behind only if the data were refused
+    return task if name is None else replace(task, name=name)
+
+
+def _make(
+    gathered: Gathered,
+    roles: Roles,
+    wish: Wish,
+    quarantine: Quarantine,
+    room: _inputs.Room,
+    shares: Mapping[str, float] | None,
+    seed: int,
+    workers: int,
+) -> Task:
     goals = _read_goals(gathered, roles, wish, quarantine)
     finish = _read_inputs(gathered, roles, wish, quarantine, room)
     deciding = _split.read_columns(gathered, roles.group, roles.time, roles.split, quarantine)
@@ -127,7 +147,7 @@ def load(
     table = quarantine.table()
     left_out = f"{len(table.rows):,} rows were left out; `quarantine` says why."
     return Task(
-        name=name or gathered.name,
+        name=gathered.name,
         schema=found_schema,
         train=parts[0],
         validation=parts[1],

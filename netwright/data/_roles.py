@@ -11,7 +11,7 @@ from netwright.data._infer import ColumnKind
 from netwright.data._schema import Column, InputKind, Schema, TargetKind
 from netwright.data._schema_io import schema_from_toml
 
-__all__ = ["Roles", "Wish", "decide_roles", "read_wish"]
+__all__ = ["Roles", "Wish", "decide_roles", "given_columns", "read_wish"]
 
 _TARGET_NAMES = ("label", "labels", "target", "class", "y")
 

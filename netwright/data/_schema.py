@@ -43,8 +43,8 @@ class Input:
     """The input of a task, and the tensor a network receives for one example.
 
     Attributes:
-        kind: "image": float (channels, height, width) in [0, 1]; "table": float (columns,), coded as
-            in `Column`; "text": int64 (length,) token numbers, 0 for padding, 1 for unknown.
+        kind: "image": float (channels, height, width) in [0, 1]; "table": float (columns,), coded
+            as in `Column`; "text": int64 (length,) token numbers, 0 for padding, 1 for unknown.
         shape: shape of that tensor, without the batch axis.
         columns: the columns of a table, in tensor order.
         text_columns: the source columns that are joined, with a blank, into one text.

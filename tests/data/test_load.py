@@ -505,6 +505,15 @@ def test_loading_twice_leaves_one_file(tmp_path, image_folder):
     assert path.name == f"{task.fingerprint[:32]}.arrow"
 
 
+def test_refused_data_leave_no_file(tmp_path, image_folder):
+    for i in range(10):
+        path = image_folder / "ant" / f"{i:02}.png"
+        path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match="10 of 60 rows"):
+        load(image_folder, memory_limit=100, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
 def test_a_csv_beyond_memory(tmp_path, table):
     path = write_csv(tmp_path / "t.csv", table)
     whole = load(path, target="bought")
