@@ -115,7 +115,9 @@ def _image_header(image: Any) -> Header:
     width, height = image.size
     if max(width, height) > LONGEST or width * height > LARGEST:
         return Header(trouble=_too_large(height, width))
-    if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # the camera was held upright
+    # Asked for the Exif data of a PNG that shows none in its header, Pillow decodes it all.
+    exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+    if exif.get(0x0112, 1) in (5, 6, 7, 8):  # the camera was held upright
         width, height = height, width
     grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
     deep = image.mode == "F" or image.mode.startswith("I")

@@ -56,6 +56,18 @@ def test_a_huge_picture_is_never_decoded(monkeypatch):
     assert "30,000" in header(huge_png(30_000, 300)).trouble
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"])
+def test_looking_at_a_header_decodes_nothing(monkeypatch, kind):
+    content = encoded(Image.fromarray(GREY), kind)
+
+    def load(self):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    found = header(content)
+    assert (found.trouble, found.height, found.width) == ("", 8, 10)
+
+
 def test_a_missing_file_and_an_empty_one(tmp_path):
     (tmp_path / "empty.png").touch()
     assert header(tmp_path / "none.png").trouble == "the file does not exist"
