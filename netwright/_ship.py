@@ -8,7 +8,7 @@ from netwright import _rng
 from netwright._journal import Journal
 from netwright._search import Found
 from netwright.artefact import Session, check_agreement, read_onnx, write
-from netwright.audits.uncertainty import fit_temperature
+from netwright.audits.uncertainty import fit_temperature, fit_temperature_labels
 from netwright.data import Split, Task
 from netwright.design import design_to_json
 from netwright.finding import format_value
@@ -90,4 +90,5 @@ def decode(onnx: Path, task: Task, *, journal: Journal, seed: int) -> Subject:
 def _temperature(network: torch.nn.Module, task: Task) -> float:
     split = task.calibration
     logits = torch.cat([network(x) for x, _ in split.batches(512)])
-    return fit_temperature(logits, split.y)
+    fit = fit_temperature if task.schema.target.kind == "class" else fit_temperature_labels
+    return fit(logits, split.y)

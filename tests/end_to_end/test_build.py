@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -169,6 +170,18 @@ def test_too_few_samples_are_undecided(tmp_path):
     judgement = next(f.judgement for f in run.findings if f.requirement is not None)
     assert judgement.verdict == "undecided"  # 30 test rows cannot show 95 %, nor refute it
     assert re.search(r"about [\d,]+ more test samples", judgement.reason)
+
+
+def test_several_labels_at_once_and_missing_values(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b", "c"])
+    frame["tags"] = [
+        "|".join(name for name in "abc" if row[name] > 0) for _, row in frame.iterrows()
+    ]
+    frame.loc[::7, "c"] = np.nan
+    run = nw.build(frame, target="tags", budget="60 steps", out=tmp_path / "run")
+    assert run.schema.target.kind == "labels"
+    assert {"confusion", "calibration"} <= {f.name for f in run.findings}
 
 
 def test_other_seed_gives_another_network(digits_run, tmp_path):

@@ -21,7 +21,7 @@ def hostile_run(tmp_path_factory):
         bright = i % 2
         pixels = rng.integers(0, 100, (12, 12), dtype=np.uint8) + 150 * bright
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
-        rows.append((f"{i}.png", "=cmd|' /C calc'!A0" if bright else HOSTILE))
+        rows.append((f"{i}.png", "=HYPERLINK(1)" if bright else HOSTILE))
     whole = (folder / "3.png").read_bytes()
     (folder / "3.png").write_bytes(whole[: len(whole) // 2])
     with open(folder / "metadata.csv", "w", newline="", encoding="utf-8") as file:
