@@ -45,6 +45,8 @@ def audit(
         ValueError: if a requirement cannot be read, or cannot be measured on this network.
     """
     requirements = tuple(Requirement.parse(text) for text in require)
+    for requirement in requirements:
+        requirement.check(task.schema)
     subject = Subject(
         schema=task.schema,
         split=task.test.open("audit"),
