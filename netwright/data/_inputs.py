@@ -134,9 +134,10 @@ def _headers_of(pixels: np.ndarray) -> list[_pictures.Header]:
 
 
 def _quarantine_some(quarantine: Quarantine, reasons: dict[int, str]) -> None:
-    bad = np.zeros(len(quarantine.good), bool)
-    bad[list(reasons)] = True
-    quarantine.add(bad, reasons)
+    if reasons:
+        bad = np.zeros(len(quarantine.good), bool)
+        bad[list(reasons)] = True
+        quarantine.add(bad, reasons)
 
 
 def _decoded(items: Any, shape: tuple[int, ...], quarantine: Quarantine) -> Iterator[np.ndarray]:

@@ -120,9 +120,15 @@ def _make(
         goals, lonely = _target.only_examples(goals, quarantine.good)
         quarantine.add(lonely, "it is the only row of its class, too few to learn and to test")
     quarantine.check()
-    _check_target(goals, quarantine.good)
+    if wish.given is None:
+        _check_target(goals, quarantine.good)
     official = gathered.official if roles.split is None else deciding.official
     chosen = _choose(goals, deciding, quarantine.good, official, shares, seed)
+    if not (chosen == 0).any() and not (wish.given is not None and _fitted(wish.given)):
+        raise DataError(
+            "There are no training rows to fit the schema on. Give `split=` a share of `train`, or "
+            "`schema=` a schema with its statistics."
+        )
     if goals.target.kind == "class" and wish.given is None:
         goals, unseen = _target.only_trained(goals, chosen)
         quarantine.add(unseen, "its class has no row in the training split")
@@ -201,6 +207,13 @@ def _read_goals(
         quarantine.add(bad, reason)
     quarantine.check()
     return goals
+
+
+def _fitted(schema: Schema) -> bool:
+    inputs = schema.input
+    if inputs.kind == "table":
+        return all(column.quantiles or column.categories for column in inputs.columns)
+    return bool(inputs.vocabulary if inputs.kind == "text" else inputs.mean)
 
 
 def _check_target(goals: _target.Goals, good: np.ndarray) -> None:

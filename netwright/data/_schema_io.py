@@ -189,7 +189,7 @@ def _describe_column(column: Any) -> str:
     if column.kind == "date":
         ends = np.floor([column.minimum, column.maximum]).astype("datetime64[D]")
         return f"{ends[0]} to {ends[1]}"
-    return f"{column.minimum:.4g} to {column.maximum:.4g}"
+    return f"{column.minimum:.6g} to {column.maximum:.6g}"
 
 
 def _quoted(names: tuple[str, ...]) -> str:

@@ -437,6 +437,21 @@ def test_a_schema_codes_other_rows_alike(table):
     assert torch.equal(test.x[shared].nan_to_num(), wanted.nan_to_num())
 
 
+def test_without_training_rows_a_schema_needs_its_statistics(tmp_path, table, image_folder):
+    from netwright.data import schema_to_toml
+
+    one_test_row = {"split": {"test": 1.0}}
+    with pytest.raises(DataError, match="no training rows to fit the schema on"):
+        load(table, target="bought", **one_test_row)
+    for source, options in ((table, {"target": "bought"}), (image_folder, {})):
+        schema = load(source, **options).schema
+        (tmp_path / "s.toml").write_text(schema_to_toml(schema, statistics=False))
+        with pytest.raises(DataError, match="no training rows to fit the schema on"):
+            load(source, schema=tmp_path / "s.toml", **one_test_row)
+    schema = load(table, target="amount").schema
+    assert len(load(table.iloc[:1], schema=schema, **one_test_row).test) == 1
+
+
 def test_a_schema_refuses_what_it_does_not_know(table):
     schema = load(table, target="bought").schema
     with pytest.raises(DataError, match="The column `amount` is missing. Did you mean `amounts`"):
