@@ -5,7 +5,7 @@ import math
 from netwright.finding import Bars
 from netwright.report._frame import Box, axes, canvas, legend, nothing, series_class
 from netwright.report._numbers import write_column
-from netwright.report._scale import Axis, fit_axis, tick_texts
+from netwright.report._scale import Axis, drawable, fit_axis, tick_texts
 from netwright.report._svg import element, shorten, shorten_middle, text_width
 
 __all__ = ["draw_bars"]
@@ -31,7 +31,7 @@ def draw_bars(chart: Bars, ident: str, width: float, height: float, kind: str) -
             for p, v in zip(series.x, series.y, strict=True)
         )
         values.append({str(p): (v, t) for p, v, t in zip(series.x, series.y, titles, strict=True)})
-    finite = [v for group in values for v, _ in group.values() if math.isfinite(v)]
+    finite = [v for group in values for v, _ in group.values() if drawable(v)]
     axis = fit_axis(finite, zero=True, n_ticks=4 if kind == "narrow" else 5, extend=True)
     key = legend([s.name for s in chart.series], 4.0, width - 4, 0.0)
     head, top_markup = (key.height, key.markup) if len(chart.series) > 1 else (0.0, "")
@@ -79,7 +79,7 @@ def _upright(
         bars = []
         for k, name in enumerate(names):
             value, title = group.get(name, (math.nan, ""))
-            if not math.isfinite(value):
+            if not drawable(value):
                 continue
             start = box.left + (k + 0.5) * room + (place - n_series / 2) * thick
             end = axis.place(value, box.bottom, box.top)
@@ -143,7 +143,7 @@ def _lying(
         parts.append(element("text", whole, text=shown, class_="end", x=left - 8, y=middle + 4))
         for place, group in enumerate(values):
             value, title = group.get(name, (math.nan, ""))
-            if not math.isfinite(value):
+            if not drawable(value):
                 continue
             end = axis.place(value, box.left, box.right)
             upper = middle + (place - n_series / 2) * thick
@@ -182,7 +182,7 @@ def _is_scale(names: tuple[str, ...]) -> bool:
 
 
 def _texts(values: list[dict[str, tuple[float, str]]]) -> dict[float, str]:
-    numbers = [float(v) for group in values for v, _ in group.values() if math.isfinite(v)]
+    numbers = [float(v) for group in values for v, _ in group.values() if drawable(v)]
     return dict(zip(numbers, write_column(numbers), strict=True))
 
 

@@ -164,7 +164,7 @@ def _cells(chart: Heatmap, left: float, top: float, cell: float, tall: float) ->
 
 def _texts(flat: list[float]) -> dict[float, str]:
     whole = all(v == int(v) for v in flat)
-    return {v: f"{v:,.0f}" if whole else f"{v:.2g}" for v in set(flat)}
+    return {v: f"{v:,.0f}" if whole and v < 1e9 else f"{v:.2g}" for v in set(flat)}
 
 
 def _written(chart: Heatmap, cell: float, tall: float) -> bool:

@@ -249,17 +249,55 @@ class _Room:
 
 
 def _entries(view: RunView, parts: Any, room: int) -> list[dict[str, Any]]:
-    left = _Room(room)
-    return [
-        _entry(finding, place, view, parts, left) for place, finding in enumerate(view.findings)
-    ]
+    entries = [_entry(finding, place, view) for place, finding in enumerate(view.findings)]
+    left = _Room(room - sum(len(parts.finding(entry).encode()) for entry in entries))
+    for entry, finding in zip(entries, view.findings, strict=True):
+        entry["blocks"] = _blocks(finding, entry["ident"], parts, left)
+    return entries
 
 
-def _entry(finding: Finding, place: int, view: RunView, parts: Any, room: _Room) -> dict[str, Any]:
+def _entry(finding: Finding, place: int, view: RunView) -> dict[str, Any]:
+    """What a page says of a finding, but for its evidence."""
+    judgement = finding.judgement
+    return {
+        "ident": _ident(place, finding),
+        "title": finding.title or finding.name or "Finding",
+        "summary": _cut(finding.summary),
+        "line": _line(finding, view),
+        "verdict": judgement.verdict if judgement else None,
+        "requirement": finding.requirement,
+        "reason": judgement.reason if judgement else "",
+        "blocks": [],
+        "has_evidence": bool(finding.evidence),
+        "is_error": finding.name in view.errors,
+    }
+
+
+def _line(finding: Finding, view: RunView) -> dict[str, Any] | None:
     from markupsafe import Markup
 
-    ident = _ident(place, finding)
-    blocks: list[dict[str, Any]] = []  # pictures that follow each other stand together
+    measured = finding.measurement
+    if measured is None:
+        return None
+    demanded = [r for r in view.requirements if r.finding == finding]
+    shown = format_value(measured.value, measured.unit)
+    if demanded:
+        graphic = _graphic(demanded[0])
+    elif measured.low == measured.high:
+        graphic = ""
+    else:
+        graphic = draw_interval(measured, f"{shown}, interval {interval_text(measured)}")
+    return {
+        "value": shown,
+        "graphic": Markup(graphic),
+        "about": _about(measured),
+        "warning": measured.unresolved,
+    }
+
+
+def _blocks(finding: Finding, ident: str, parts: Any, room: _Room) -> list[dict[str, Any]]:
+    """A finding's evidence, in its order; pictures that follow each other stand together."""
+    blocks: list[dict[str, Any]] = []
     for k, evidence in enumerate(finding.evidence):
         markup = parts.figure(_mark(_figure(evidence, f"{ident}-{k}", finding)))
         if not room.take(markup):
@@ -268,37 +306,7 @@ def _entry(finding: Finding, place: int, view: RunView, parts: Any, room: _Room)
         if not blocks or blocks[-1]["kind"] != kind:
             blocks.append({"kind": kind, "pieces": []})
         blocks[-1]["pieces"].append(markup)
-    line = None
-    if finding.measurement is not None:
-        measured = finding.measurement
-        about = _about(measured)
-        demanded = [r for r in view.requirements if r.finding == finding]
-        if demanded:
-            graphic = _graphic(demanded[0])
-        elif measured.low == measured.high:
-            graphic = ""
-        else:
-            shown = format_value(measured.value, measured.unit)
-            graphic = draw_interval(measured, f"{shown}, interval {interval_text(measured)}")
-        line = {
-            "value": format_value(measured.value, measured.unit),
-            "graphic": Markup(graphic),
-            "about": about,
-            "warning": measured.unresolved,
-        }
-    judgement = finding.judgement
-    return {
-        "ident": ident,
-        "title": finding.title or finding.name or "Finding",
-        "summary": finding.summary,
-        "line": line,
-        "verdict": judgement.verdict if judgement else None,
-        "requirement": finding.requirement,
-        "reason": judgement.reason if judgement else "",
-        "blocks": blocks,
-        "has_evidence": bool(blocks),
-        "is_error": finding.name in view.errors,
-    }
+    return blocks
 
 
 def _figure(evidence: Evidence, ident: str, finding: Finding) -> Figure:

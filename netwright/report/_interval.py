@@ -1,9 +1,7 @@
 """The small graphic in a verdict table: a measured interval against its bound."""
 
-import math
-
 from netwright.finding import Measurement
-from netwright.report._scale import Axis
+from netwright.report._scale import Axis, drawable
 from netwright.report._svg import element
 
 __all__ = ["draw_interval"]
@@ -32,8 +30,8 @@ def draw_interval(
     Returns:
         An SVG image; one without marks where nothing measured is finite.
     """
-    ends = [v for v in (measurement.low, measurement.high, measurement.value) if math.isfinite(v)]
-    known = [*ends, *([bound] if bound is not None and math.isfinite(bound) else [])]
+    ends = [v for v in (measurement.low, measurement.high, measurement.value) if drawable(v)]
+    known = [*ends, *([bound] if bound is not None and drawable(bound) else [])]
     parts = []
     middle = _HEIGHT / 2
     if known:
@@ -42,7 +40,7 @@ def draw_interval(
         def at(value: float) -> float:
             return min(max(axis.place(value, 6, _WIDTH - 6), 3.0), _WIDTH - 3)
 
-        if bound is not None and math.isfinite(bound):
+        if bound is not None and drawable(bound):
             start, end = (at(bound), _WIDTH) if comparison == ">=" else (0.0, at(bound))
             parts.append(
                 element(
@@ -50,7 +48,7 @@ def draw_interval(
                 )
             )
         parts.append(element("line", class_="rail", x1=0, x2=_WIDTH, y1=middle, y2=middle))
-        if bound is not None and math.isfinite(bound):
+        if bound is not None and drawable(bound):
             parts.append(
                 element("line", class_="limit", x1=at(bound), x2=at(bound), y1=1.0, y2=_HEIGHT - 1)
             )
@@ -68,7 +66,7 @@ def draw_interval(
                         rx=3,
                     )
                 )
-            if math.isfinite(value):
+            if drawable(value):
                 parts.append(element("circle", class_="dot", cx=at(value), cy=middle, r=4.5))
     return element(
         "svg",
@@ -85,7 +83,8 @@ def draw_interval(
 
 def _window(known: list[float], unit: str) -> Axis:
     low, high = min(known), max(known)
-    span = high - low or abs(high) * 0.2 or 1.0
+    span = high - low if high - low > 1e-9 * abs(high) else abs(high) * 0.2
+    span = max(span, 1e-99)
     if unit in _FROM_ZERO and low >= 0:
         return Axis(0.0, high + 0.2 * span, ())
     start, end = low - 0.3 * span, high + 0.3 * span

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Axis", "fit_axis", "tick_texts"]
+__all__ = ["Axis", "drawable", "fit_axis", "tick_texts"]
 
+_LARGEST = 1e100
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -40,6 +41,16 @@ class Axis:
         return start + (end - start) * (value - low) / (high - low)
 
 
+def drawable(value: float, *, log: bool = False) -> bool:
+    """Say whether an axis can show a value: finite, of a size whose differences are finite too.
+
+    Args:
+        value: in units of the data.
+        log: whether the axis is logarithmic.
+    """
+    return abs(value) <= _LARGEST and (not log or value >= 1 / _LARGEST)
+
+
 def fit_axis(
     values: Iterable[float],
     *,
@@ -52,7 +63,7 @@ def fit_axis(
     """Choose a range that holds all finite values, and its ticks.
 
     Args:
-        values: the data; what is not finite, or not positive on a logarithmic axis, is ignored.
+        values: the data; what is not `drawable` is ignored.
         log: whether the axis is logarithmic.
         zero: whether 0 must be on the axis; ignored on a logarithmic one.
         n_ticks: about how many ticks to aim at.
@@ -62,7 +73,7 @@ def fit_axis(
     Returns:
         An axis; from 0 to 1 where there is no usable value.
     """
-    usable = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    usable = [v if abs(v) * _LARGEST >= 1 else 0.0 for v in values if drawable(v, log=log)]
     if not usable:
         usable = [0.1, 1.0] if log else [0.0, 1.0]
     low, high = min(usable), max(usable)

@@ -37,7 +37,8 @@ class TableView:
         rows: cells.
         note: what was left out, and where it is.
         headed: whether the first cell of each row names the row.
-        loose: for each column, whether it holds words so long that they must be broken.
+        room: for each column, what its texts need: "roomy" for long ones, "loose" for words so
+            long that they must be broken, else nothing.
     """
 
     title: str
@@ -46,7 +47,7 @@ class TableView:
     rows: tuple[tuple[CellView, ...], ...]
     note: str = ""
     headed: bool = False
-    loose: tuple[bool, ...] = ()
+    room: tuple[str, ...] = ()
 
 
 def view_table(table: Table, *, headed: bool = False, most: int = _MOST_ROWS) -> TableView:
@@ -89,11 +90,8 @@ def view_table(table: Table, *, headed: bool = False, most: int = _MOST_ROWS) ->
         if left_out
         else ""
     )
-    loose = tuple(
-        any(_has_long_word(text) for text in (name, *column))
-        for name, column in zip(table.columns, texts, strict=True)
-    )
-    return TableView(table.title, table.columns, numeric, rows, note, headed, loose)
+    room = tuple(_room([name, *column]) for name, column in zip(table.columns, texts, strict=True))
+    return TableView(table.title, table.columns, numeric, rows, note, headed, room)
 
 
 def chart_table(chart: Lines | Points | Bars | Heatmap) -> TableView:
@@ -125,8 +123,10 @@ def chart_table(chart: Lines | Points | Bars | Heatmap) -> TableView:
     return view_table(Table(chart.title, columns, tuple(rows)), headed=True)
 
 
-def _has_long_word(text: str) -> bool:
-    return any(len(word) > _LONGEST_WORD for word in text.split())
+def _room(texts: list[str]) -> str:
+    if any(len(word) > _LONGEST_WORD for text in texts for word in text.split()):
+        return "loose"
+    return "roomy" if any(len(text) > _LONGEST_WORD for text in texts) else ""
 
 
 def _matrix_table(chart: Heatmap) -> TableView:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from netwright.finding import Lines, Points, Series
 from netwright.report._frame import Box, axes, canvas, dash, legend, marker, nothing, series_class
-from netwright.report._scale import Axis, fit_axis, tick_texts
+from netwright.report._scale import Axis, drawable, fit_axis, tick_texts
 from netwright.report._svg import element, shorten_middle, text_width
 
 __all__ = ["Guide", "Pin", "decimate", "draw_lines", "draw_points"]
@@ -247,9 +247,7 @@ def _spots(series: Series, names: Sequence[str], log_x: bool, log_y: bool) -> li
     spots = []
     for k, (raw, y) in enumerate(zip(series.x, series.y, strict=True)):
         x = place_of[str(raw)] if names else float(raw)
-        if not (math.isfinite(x) and math.isfinite(y)):
-            continue
-        if (log_x and not names and x <= 0) or (log_y and y <= 0):
+        if not (drawable(x, log=log_x and not names) and drawable(y, log=log_y)):
             continue
         where = str(raw) if isinstance(raw, str) else f"{raw:.6g}"
         title = series.labels[k] if series.labels else f"{series.name}: {where}, {y:.5g}"

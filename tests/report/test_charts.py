@@ -3,8 +3,9 @@ import math
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.finding import Bars, Heatmap, Lines, Measurement, Picture, Points, Series
@@ -27,8 +28,9 @@ def series(n, name="s"):
     return Series(name, tuple(map(float, range(n))), tuple(math.sin(k) for k in range(n)))
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=3000))
-def test_decimation_keeps_ends_and_extremes(values):
+@given(st.integers(1, 3000), st.integers(0, 10**6))
+def test_decimation_keeps_ends_and_extremes(n, seed):
+    values = np.random.default_rng(seed).normal(size=n).tolist()
     spots = [(float(k), v, "") for k, v in enumerate(values)]
     kept = decimate(spots)
     assert len(kept) <= 400
@@ -260,3 +262,45 @@ def test_names_that_differ_at_the_end_stay_different():
 def test_cleaned_text_is_legal_xml(text):
     ElementTree.fromstring(element("t", text=text, a=text))
     assert clean(clean(text)) == clean(text)
+
+
+VALUES = st.floats() | st.sampled_from([0.0, -0.0, 5e-324, 1.8e308, -1.8e308, 1e-300, 1.0])
+NAMES = st.text(max_size=6)
+
+
+PAIRS = st.lists(st.tuples(VALUES | NAMES, VALUES), max_size=5)
+FLAGS = st.fixed_dictionaries({k: st.booleans() for k in ("log_x", "log_y", "diagonal")})
+
+
+def check(evidence):
+    for svg in chart(evidence, "c").drawings:
+        for mark in ElementTree.fromstring(svg).iter():
+            for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height"):
+                if mark.tag != "svg" and mark.get(name) is not None:
+                    assert abs(float(mark.get(name))) < 5000, mark.attrib
+            assert "nan" not in mark.get("d", "") + mark.get("points", "")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(NAMES, PAIRS), max_size=3), FLAGS)
+def test_any_series_can_be_drawn(plain, flags):
+    series = tuple(Series(n, tuple(x for x, _ in p), tuple(y for _, y in p)) for n, p in plain)
+    check(Lines("t", "x", "y", series, **flags))
+    check(Points("t", "x", "y", series, **flags))
+    check(Bars("t", "x", "y", series))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(NAMES, max_size=4), st.lists(NAMES, max_size=4), st.data())
+def test_any_matrix_can_be_drawn(rows, columns, data):
+    values = [data.draw(st.lists(VALUES, min_size=len(columns), max_size=len(columns)))
+              for _ in rows]  # fmt: skip
+    check(Heatmap("t", "x", "y", tuple(columns), tuple(rows), tuple(map(tuple, values))))
+
+
+@given(VALUES, VALUES, VALUES, VALUES, st.sampled_from(["", "bytes", "s", "target"]))
+def test_any_interval_can_be_drawn(value, low, high, bound, unit):
+    root = interval(Measurement(value, low, high, 5, unit), comparison=">=", bound=bound)
+    for mark in root:
+        for name in ("x", "x1", "x2", "cx"):
+            assert 0 <= float(mark.get(name, 0)) <= 168
