@@ -129,15 +129,16 @@ def _command(job: dict[str, Any]) -> str:
 
 
 def _figures(run: Run, shipped: Any) -> tuple[KeyFigure, ...]:
-    named = {f.name: f.measurement for f in run.findings if f.measurement is not None}
-    figures = [KeyFigure("shipped file", shipped["size"], "bytes", "model.onnx")]
-    for name, label, unit in (
-        ("size_by_layer", "parameters", "parameters"),
-        ("macs_by_layer", "operations", "MACs"),
-        ("latency", "latency", "s"),
-    ):
-        if name in named:
-            figures.append(KeyFigure(label, named[name].value, unit, named[name].note))
+    records = {r.candidate.number: r for r in Ledger(run.folder).records()}
+    params = records[shipped["candidate"]].measurements["params"]
+    figures = [
+        KeyFigure("shipped file", shipped["size"], "bytes", "model.onnx"),
+        KeyFigure("parameters", params.value, "parameters"),
+    ]
+    for name, label in (("macs_by_layer", "operations"), ("latency", "latency")):
+        found = next((f.measurement for f in run.findings if f.name == name), None)
+        if found is not None:
+            figures.append(KeyFigure(label, found.value, found.unit, found.note))
     return tuple(figures)
 
 
