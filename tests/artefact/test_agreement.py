@@ -5,9 +5,16 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from shipped_networks import DIGITS, PEOPLE, REVIEWS, bag_of_words, small_cnn, table_mlp
 
 from netwright.artefact import ArtefactError, check_agreement, to_onnx
+from tests.artefact.shipped_networks import (
+    DIGITS,
+    PEOPLE,
+    REVIEWS,
+    bag_of_words,
+    small_cnn,
+    table_mlp,
+)
 
 
 @pytest.fixture
@@ -86,6 +93,13 @@ def test_fault_in_the_vocabulary_is_named(shipped):
     path = shipped(bag_of_words(), REVIEWS, x, swap_words)
     with pytest.raises(ArtefactError, match="of 1 of 2 raw rows.*LabelEncoder `raw/numbers`"):
         check_agreement(bag_of_words(), path, x, schema=REVIEWS)
+
+
+def test_fault_in_a_table_network_is_named(shipped):
+    x = torch.tensor([[40.5, 2, 1, 100], [float("nan"), 0, float("nan"), 0]])
+    path = shipped(table_mlp(), PEOPLE, x, replace_operator("Tanh", "Sigmoid"))
+    with pytest.raises(ArtefactError, match="differs from a fresh export .* is Sigmoid `tanh`"):
+        check_agreement(table_mlp(), path, x)
 
 
 def test_another_network_of_the_same_design_disagrees(shipped, pixels):

@@ -7,10 +7,17 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from shipped_networks import DIGITS, PEOPLE, REVIEWS, bag_of_words, small_cnn, table_mlp
 
 from netwright.artefact import ArtefactError, Session, read_onnx, to_onnx
 from netwright.artefact._file import load_model
+from tests.artefact.shipped_networks import (
+    DIGITS,
+    PEOPLE,
+    REVIEWS,
+    bag_of_words,
+    small_cnn,
+    table_mlp,
+)
 
 WHOLE = [
     (small_cnn(), DIGITS, torch.zeros(1, 1, 8, 8)),

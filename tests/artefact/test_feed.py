@@ -3,10 +3,10 @@ import datetime
 import numpy as np
 import pytest
 import torch
-from shipped_networks import DIGITS, PEOPLE, REVIEWS, WORDS
 
 from netwright.artefact._feed import prepare_rows, raw_feed
 from netwright.data import Column, Input, Schema, Target
+from tests.artefact.shipped_networks import DIGITS, PEOPLE, REVIEWS, WORDS
 
 
 def test_every_grey_comes_back(generator):

@@ -1,8 +1,8 @@
 import pytest
-from shipped_networks import DIGITS, PEOPLE, REVIEWS, WORDS
 
 from netwright.artefact import ArtefactError
 from netwright.artefact._metadata import describe, restore
+from tests.artefact.shipped_networks import DIGITS, PEOPLE, REVIEWS, WORDS
 
 
 def test_words_are_not_written_twice():

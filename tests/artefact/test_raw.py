@@ -8,11 +8,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from shipped_networks import REVIEWS, WORDS
 
 from netwright.artefact._raw import input_names, known_words, preprocessing
 from netwright.data import Column, Input, Schema, Target
 from netwright.data._text import encode_text, fit_vocabulary, number_tokens
+from tests.artefact.shipped_networks import REVIEWS, WORDS
 
 NOT_LOWERED = ("\u0130", "\u212a", "\u03a3")  # the module says why
 
@@ -54,17 +54,19 @@ def test_cells_become_codes_and_numbers():
         Column("town", "category", ("Köln", "Rome", "<script>")),
         Column("age", "number"),
         Column("since", "date"),
+        Column("never", "category"),
     )
-    schema = Schema(Input("table", (3,), columns=columns), Target("value", ("y",)))
+    schema = Schema(Input("table", (4,), columns=columns), Target("value", ("y",)))
     feed = {
         "town": np.array(["Rome", "", "Oslo", "<script>"], dtype=object),
         "age": np.array([1.5, np.nan, -3e38, np.inf], np.float32),
         "since": np.array([0, 19000.25, -1, np.nan], np.float32),
+        "never": np.array(["", "a", "b", "c"], dtype=object),
     }
     made, model = run_preprocessing(schema, feed)
-    expected = np.stack([[2, 0, 0, 3], feed["age"], feed["since"]], 1).astype(np.float32)
+    expected = np.stack([[2, 0, 0, 3], feed["age"], feed["since"], [0] * 4], 1).astype(np.float32)
     np.testing.assert_array_equal(made.numpy(), expected)
-    assert known_words(model) == {"town": ("Köln", "Rome", "<script>")}
+    assert known_words(model) == {"town": ("Köln", "Rome", "<script>"), "never": ()}
 
 
 def test_columns_of_unequal_lengths_are_refused():

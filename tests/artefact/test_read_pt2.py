@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 import torch
-from shipped_networks import bag_of_words, small_cnn
 from torch import nn
 
 from netwright.artefact import ArtefactError, read_network, read_pt2
+from tests.artefact.shipped_networks import bag_of_words, small_cnn
 
 
 def save(network, x, path, **settings):
@@ -142,7 +142,14 @@ def with_program(exported, path, old, new):
 
 
 @pytest.mark.parametrize(
-    "target", ["torch.load", "torch.ops.aten.relu.__class__", "os.system", "_operator.attrgetter"]
+    "target",
+    [
+        "torch.load",
+        "torch.ops.aten.relu.__class__",
+        "torch.ops.aten.from_file.default",
+        "os.system",
+        "_operator.attrgetter",
+    ],
 )
 def test_calls_of_anything_but_tensor_operators_are_refused(exported, tmp_path, target):
     path = with_program(exported, tmp_path / "h.pt2", "torch.ops.aten.relu.default", target)

@@ -3,9 +3,16 @@ import onnx
 import pytest
 import torch
 from onnx import helper
-from shipped_networks import DIGITS, PEOPLE, REVIEWS, bag_of_words, small_cnn, table_mlp
 
 from netwright.artefact import ArtefactError, Session, to_onnx
+from tests.artefact.shipped_networks import (
+    DIGITS,
+    PEOPLE,
+    REVIEWS,
+    bag_of_words,
+    small_cnn,
+    table_mlp,
+)
 
 CLOSE = {"atol": 1e-6, "rtol": 0}  # a few rounding errors of float32 on outputs near 1
 
@@ -100,9 +107,9 @@ def test_fixed_batch_size_is_worked_around(foreign, rows):
 
 
 def test_rows_that_do_not_fit_are_an_error(foreign, ship):
-    with pytest.raises(ArtefactError, match=r"cannot take inputs of shapes .*\(4, 2\)"):
+    with pytest.raises(ArtefactError, match=r"cannot take `x` float32\(4, 2\)"):
         foreign(["n", 3]).predict(torch.ones(4, 2))
-    with pytest.raises(ArtefactError, match="cannot take inputs"):
+    with pytest.raises(ArtefactError, match="cannot take"):
         ship(small_cnn(), DIGITS, torch.zeros(1, 1, 8, 8)).predict(torch.zeros(1, 1, 9, 8))
 
 

@@ -5,13 +5,20 @@ import warnings
 import onnx
 import pytest
 import torch
-from shipped_networks import DIGITS, PEOPLE, REVIEWS, bag_of_words, small_cnn, table_mlp
 from torch import nn
 
 from netwright._rng import seeded
 from netwright.artefact import ArtefactError, Session, to_onnx, write
 from netwright.artefact._export import _registry_kept, export_network
 from netwright.data import Column, Input, Schema, Target
+from tests.artefact.shipped_networks import (
+    DIGITS,
+    PEOPLE,
+    REVIEWS,
+    bag_of_words,
+    small_cnn,
+    table_mlp,
+)
 
 # float32 sums of fewer than 100 terms of size 1, in another order: a few times 1e-7
 CLOSE = {"atol": 1e-6, "rtol": 0}

@@ -123,6 +123,15 @@ def test_every_part_of_a_recipe_trains(train, validation, small_cnn, changes):
 # What is reproducible
 
 
+def test_the_seed_decides_the_order_of_the_rows():
+    call = {"target": TINY, "recipe": Recipe(batch_size=10), "steps": 8}
+    first, again, other = (
+        fit(line(), tiny(), tiny(), seed=seed, **call).network for seed in (1, 1, 2)
+    )
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
+
+
 def test_same_seed_gives_the_same_bits_and_another_seed_does_not(train, validation, small_cnn):
     recipe = dataclasses.replace(RECIPE, augment=("shift",), mixup=0.2)
 
@@ -212,8 +221,6 @@ def test_folder_of_another_network_is_an_error(tmp_path):
 
 
 class Clock:
-    """Time that passes only in the network: 1 s a training batch, 0.3 s an evaluated one."""
-
     now = 0.0
 
     def monotonic(self):
@@ -221,12 +228,14 @@ class Clock:
 
 
 class Slow(nn.Module):
-    def __init__(self, clock):
+    """Time passes in this network alone: 1 s for 100 rows that it learns, 1/3 s for others."""
+
+    def __init__(self, clock, rows_per_second=300):
         super().__init__()
-        self.line, self.clock = line(), clock
+        self.line, self.clock, self.rows_per_second = line(), clock, rows_per_second
 
     def forward(self, x):
-        self.clock.now += 1.0 if self.training else 0.3
+        self.clock.now += len(x) / (100 if self.training else self.rows_per_second)
         return self.line(x)
 
 
@@ -238,37 +247,55 @@ def clock(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("seconds", [1.5, 20.0, 75.0, 200.0])
+@pytest.mark.parametrize("seconds", [4.0, 30.0, 75.5, 200.0])
 def test_time_limit_is_kept_and_used(clock, seconds):
-    rows = tiny()
-    fitted = fit(Slow(clock), rows, rows, target=TINY, recipe=RECIPE, seconds=seconds, seed=0)
-    assert fitted.stopped == "seconds"
-    # At most one batch over, and at most one batch and the reserve for evaluation left unused.
-    assert seconds - 1.5 <= clock.now <= seconds + 1.0 + 0.3
-    assert fitted.seconds == clock.now
+    call = {"target": TINY, "recipe": RECIPE, "seconds": seconds, "seed": 0}
+    fitted = fit(Slow(clock), tiny(400), tiny(300), **call)
+    # A step of 1 s may be under way when the time for steps ends, 1.2 s before the limit, and the
+    # last evaluation takes 1 s: from 0.2 s less to 0.8 s more than the limit.
+    assert seconds - 0.21 <= clock.now <= seconds + 0.81
+    assert (fitted.seconds, fitted.stopped) == (clock.now, "seconds")
+
+
+def test_measured_time_of_an_evaluation_is_kept_back(clock):
+    # An evaluation takes 4 s here, where a guess by the steps would say 1.2 s.
+    call = {"target": TINY, "recipe": RECIPE, "seconds": 200.0, "seed": 0}
+    fit(Slow(clock, rows_per_second=75), tiny(400), tiny(300), **call)
+    assert 200.0 - 0.81 <= clock.now <= 200.0 + 0.21
 
 
 def test_schedule_is_annealed_when_time_runs_out(clock):
-    rows = tiny()
-    fitted = fit(Slow(clock), rows, rows, target=TINY, recipe=RECIPE, seconds=200.0, seed=0)
+    call = {"target": TINY, "recipe": RECIPE, "seconds": 200.0, "seed": 0}
+    fitted = fit(Slow(clock), tiny(400), tiny(300), **call)
     assert fitted.epochs[-1].learning_rate < 1e-3 * RECIPE.learning_rate
 
 
-def test_time_spent_before_a_crash_counts(clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(_fit, "_SHARE", 0)
-    rows = tiny()
+def test_time_spent_before_a_crash_counts(clock, tmp_path):
     call = {"target": TINY, "recipe": RECIPE, "seconds": 120.0, "seed": 0, "folder": tmp_path}
 
     def crash(epoch):
         raise Crash
 
     with pytest.raises(Crash):
-        fit(Slow(clock), rows, rows, on_epoch=crash, **call)
-    spent = clock.now
-    fitted = fit(Slow(clock), rows, rows, **call)
-    assert spent > 40.0
-    assert clock.now <= 120.0 + 1.0 + 0.3
+        fit(Slow(clock), tiny(400), tiny(300), on_epoch=crash, **call)
+    assert clock.now > 50.0
+    fitted = fit(Slow(clock), tiny(400), tiny(300), **call)
+    assert 119.7 <= clock.now <= 120.9
     assert fitted.seconds == clock.now
+
+
+def test_time_that_ran_out_before_a_resume_is_not_overdrawn(clock, tmp_path):
+    call = {"target": TINY, "recipe": RECIPE, "seed": 0, "folder": tmp_path}
+
+    def crash(epoch):
+        raise Crash
+
+    with pytest.raises(Crash):
+        fit(Slow(clock), tiny(400), tiny(300), on_epoch=crash, seconds=120.0, **call)
+    before = clock.now
+    fitted = fit(Slow(clock), tiny(400), tiny(300), seconds=40.0, **call)
+    assert clock.now == before
+    assert (fitted.stopped, len(fitted.epochs)) == ("seconds", 1)
 
 
 def test_patience_ends_training_and_keeps_the_best_weights():
@@ -289,38 +316,56 @@ def test_divergence_is_told():
     assert (fitted.stopped, len(fitted.epochs)) == ("diverged", 1)
 
 
-class Fading(nn.Module):
-    """Errs on 10 of 100 rows in its first evaluation, and on a chosen number of them later."""
+class Planned(nn.Module):
+    """Learns, but errs in each evaluation on as many rows as was planned."""
 
-    def __init__(self, rows, wrong_later):
+    def __init__(self, rows, *n_wrong):
         super().__init__()
-        self.line, self.rows, self.wrong_later, self.n_evaluations = line(), rows, wrong_later, 0
+        self.line, self.rows, self.n_wrong = line(), rows, list(n_wrong)
 
     def forward(self, x):
         if self.training:
             return self.line(x)
-        self.n_evaluations += 1
-        wrong = 10 if self.n_evaluations == 1 else self.wrong_later
-        y = self.rows.y.clone()
+        y, wrong = self.rows.y.clone(), self.n_wrong.pop(0)
         y[:wrong] = 1 - y[:wrong]
         return nn.functional.one_hot(y, 2).float()
 
 
-@pytest.mark.parametrize(("wrong_later", "kept"), [(12, "last"), (20, "first")])
-def test_last_weights_are_kept_unless_an_earlier_epoch_was_clearly_better(wrong_later, kept):
-    rows, first = tiny(100), []
-    network = Fading(rows, wrong_later)
+def fit_planned(n_wrong, crash_at=None, **changes):
+    """Train by a plan, an epoch an evaluation; return the weights kept and those of each epoch."""
+    rows, weights = tiny(100), []
+    network = Planned(rows, *n_wrong)
 
     def remember(epoch):
-        first.append(network.line.weight.detach().clone())
+        weights.append(network.line.weight.detach().clone())
+        if epoch.number == crash_at:
+            raise Crash
 
-    recipe = Recipe(batch_size=100)
-    # Two epochs. The standard error of 0.9 over 100 rows is 0.03: 0.88 is no clear difference.
-    fitted = fit(
-        network, rows, rows, target=TINY, recipe=recipe, steps=100, seed=0, on_epoch=remember
-    )
-    expected = first[0] if kept == "first" else first[1]
-    assert torch.equal(fitted.network.line.weight, expected)
+    recipe = Recipe(batch_size=100, patience=changes.pop("patience", 0))
+    call = {"target": TINY, "recipe": recipe, "seed": 0, "on_epoch": remember} | changes
+    return fit(network, rows, rows, **call).network.line.weight, weights
+
+
+# The standard error of a score of 0.9 over 100 rows is 0.03.
+@pytest.mark.parametrize(("n_wrong", "kept"), [((10, 12), 1), ((10, 20), 0), ((30, 10, 20), 1)])
+def test_last_weights_are_kept_unless_an_earlier_epoch_was_clearly_better(n_wrong, kept):
+    found, weights = fit_planned(n_wrong, steps=50 * len(n_wrong))
+    assert torch.equal(found, weights[kept])
+
+
+def test_training_cut_short_keeps_the_best_epoch_however_close():
+    found, weights = fit_planned((10, 12), steps=1000, patience=1)
+    assert len(weights) == 2
+    assert torch.equal(found, weights[0])
+
+
+def test_resumed_training_knows_its_best_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr(_fit, "_SHARE", 0)
+    whole, _ = fit_planned((30, 10, 20), steps=150)
+    with pytest.raises(Crash):
+        fit_planned((30, 10), crash_at=2, steps=150, folder=tmp_path)
+    resumed, _ = fit_planned((20,), steps=150, folder=tmp_path)
+    assert torch.equal(resumed, whole)
 
 
 # When memory runs out

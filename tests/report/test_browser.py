@@ -249,3 +249,5 @@ def test_print_is_light_and_without_navigation(visit):
     assert page.get_by_role("navigation").is_hidden()
     assert background(page) == "rgb(255, 255, 255)"
     assert page.pdf().startswith(b"%PDF")
+    page.set_viewport_size({"width": 720, "height": 1000})  # A4 between margins
+    assert page.evaluate("document.documentElement.scrollWidth") == 720
