@@ -16,7 +16,13 @@ from netwright.artefact._feed import Feed, raw_feed
 from netwright.artefact._file import load_model
 from netwright.artefact._graph import SEAM, parse_graph
 from netwright.artefact._read_onnx import read_onnx
-from netwright.artefact._session import Session, cut_at_seam, cut_before_seam, start_session
+from netwright.artefact._session import (
+    Session,
+    cut_at_seam,
+    cut_before_seam,
+    run_session,
+    start_session,
+)
 from netwright.artefact._write import to_onnx
 from netwright.data import Schema
 
@@ -102,7 +108,7 @@ def check_agreement(
 def _wrong_features(session: Session, feed: Feed, x: Tensor) -> int:
     """Count the rows of which the preprocessing makes anything but `x`, to the bit."""
     first = start_session(cut_before_seam(load_model(session.path)), name=str(session.path))
-    (made,) = first.run([SEAM], feed)
+    (made,) = run_session(first, [SEAM], feed, name=str(session.path))
     wanted = x.cpu().numpy()
     if made.shape != wanted.shape:
         return len(x)
@@ -124,13 +130,15 @@ def _locate(
     """Say which node differs first: from a fresh export, else from torch."""
     model = load_model(session.path)
     if schema is None:
-        return _against_torch(model, {_only_input(model): x.numpy()}, tolerance)
+        return _against_torch(model, {_only_input(model): x.cpu().numpy()}, tolerance)
     fresh: Any = type(model)()
     fresh.ParseFromString(to_onnx(network, schema, sample=x[:1], temperature=session.temperature))
     feed = raw_feed(x, schema)
     found, wanted = _all_values(model, feed), _all_values(fresh, feed)
     for label, outputs in _steps(model):
         for name in outputs:
+            if name not in found:  # a sequence
+                continue
             if name not in wanted:
                 return f"The first node that differs is {label}: a fresh export has no such value."
             if not _close(found[name], wanted[name], tolerance):
@@ -179,7 +187,7 @@ def _all_values(model: "onnx.ModelProto", feed: Arrays) -> dict[str, np.ndarray]
                 known.add(name)
     session = start_session(exposed, optimise=False)
     names = [value.name for value in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(feed)), strict=True))
+    return dict(zip(names, run_session(session, names, dict(feed)), strict=True))
 
 
 def _close(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:

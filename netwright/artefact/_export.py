@@ -8,7 +8,6 @@ import contextlib
 import copy
 import functools
 import logging
-import unittest.mock
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.artefact._errors import ArtefactError
+from netwright.artefact._graph import CONSTANT
 
 if TYPE_CHECKING:
     import onnx
@@ -49,6 +49,7 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
 
         try:
             with evaluating(network) as shadow, torch.no_grad():
+                buffers = {name for name, _ in shadow.named_buffers()}
                 program = torch.export.export(
                     shadow, (rows,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
                 )
@@ -67,18 +68,19 @@ def export_network(network: nn.Module, sample: Tensor, *, output: str) -> "onnx.
                 f"Use operations that torch.export and ONNX opset {OPSET} know, and keep the batch "
                 f"axis free of fixed sizes."
             ) from error
-        if exported is None:
-            raise ArtefactError(f"torch.onnx.export returned nothing for `network` ({name}).")
+        assert exported is not None  # it is None only when a file is written
         _simplify(exported.model)
         model = exported.model_proto
     _strip(model)
     _name_batch(model.graph)
+    _mark_constants(model.graph, buffers)
     return model
 
 
 def _name_batch(graph: "onnx.GraphProto") -> None:
     """Call the batch axis `batch`; the exporter calls it `s31` or so."""
     symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    assert symbol  # torch.export refuses a network that fixes its batch size
     for value in (*graph.input, *graph.output):
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param == symbol:
@@ -102,6 +104,16 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _mark_constants(graph: "onnx.GraphProto", buffers: set[str]) -> None:
+    """Let a reader tell means and the like, which are fixed, from weights, which are learned."""
+    for tensor in graph.initializer:
+        if tensor.name in buffers:
+            tensor.name = CONSTANT + tensor.name
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = CONSTANT + name if name in buffers else name
 
 
 def _first_line(error: BaseException) -> str:
@@ -197,14 +209,18 @@ def _simplify(model: Any) -> None:
 def _registry_kept() -> Iterator[None]:
     """Let the exporter build its table of operators once a process instead of once a call.
 
-    Building it parses 500 functions, half of an export's time, and torch 2.13 has no public way to
-    hand one over. The exporter only reads it.
+    Building it parses 500 functions, about half of an export's time, and torch 2.13 has no public
+    way to hand one over. The exporter only reads it. Not to be used from several threads.
     """
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
     registry = _registry()
-    with unittest.mock.patch.object(ONNXRegistry, "from_torchlib", lambda *_, **__: registry):
+    original = vars(ONNXRegistry)["from_torchlib"]
+    try:
+        ONNXRegistry.from_torchlib = lambda *_, **__: registry  # type: ignore[method-assign]
         yield
+    finally:
+        ONNXRegistry.from_torchlib = original
 
 
 @functools.cache

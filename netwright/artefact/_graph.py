@@ -14,10 +14,23 @@ from netwright.artefact._file import properties
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["SEAM", "Graph", "Node", "Value", "dtypes", "find_seam", "from_seam", "parse_graph"]
+__all__ = [
+    "CONSTANT",
+    "SEAM",
+    "Graph",
+    "Node",
+    "Value",
+    "dtypes",
+    "find_seam",
+    "from_seam",
+    "parse_graph",
+]
 
 SEAM = "features"
 """Name of the tensor that a network receives, after preprocessing; only in Netwright's files."""
+
+CONSTANT = "const/"
+"""Begins the names of what is not learned, such as means, in Netwright's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,7 @@ class Graph:
         needed = {value.name for value in outputs}
         nodes = []
         for node in reversed(self.nodes):
-            if needed.intersection(node.outputs) - fed:
+            if needed.intersection(node.outputs) - fed - {""}:
                 needed.update(node.inputs)
                 nodes.append(node)
         made = {name for node in nodes for name in node.outputs}

@@ -33,6 +33,7 @@ RESERVED = (SEAM, "logits", "probabilities", "values")
 _BLANKS = (
     r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 )
+_NO_WORDS = ("",)  # a look-up must have an entry
 _TOKEN = rf"[a-z0-9']+|[^{_BLANKS}a-z0-9]"  # `data`'s, with Python's \s spelt out for RE2
 
 
@@ -114,7 +115,7 @@ def _words_of(node: "onnx.NodeProto") -> tuple[str, tuple[str, ...]]:
     attributes = {a.name: a for a in node.attribute}
     words = tuple(s.decode() for s in attributes["keys_strings"].strings)
     if "values_floats" in attributes:
-        return node.input[0], words
+        return node.input[0], () if words == _NO_WORDS else words
     numbers = numpy_helper.to_array(attributes["values_tensor"].t)
     return "text", words[1 : int(numbers.max())]  # after the padding, before the capitals
 
@@ -160,13 +161,14 @@ def _table(schema: Schema) -> Preprocessing:
 def _codes(name: str, output: str, column: Column) -> "onnx.NodeProto":
     from onnx import helper
 
+    words = column.categories or _NO_WORDS
     return helper.make_node(
         "LabelEncoder",
         [name],
         [output],
         domain="ai.onnx.ml",
-        keys_strings=list(column.categories),
-        values_floats=[float(i + 1) for i in range(len(column.categories))],
+        keys_strings=list(words),
+        values_floats=[float(i + 1) if word else 0.0 for i, word in enumerate(words)],
         default_float=0.0,
     )
 

@@ -1,6 +1,8 @@
 """Read an ONNX file as a torch module that can be differentiated."""
 
-from collections.abc import Iterator, Mapping
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,13 +12,13 @@ from torch import Tensor, nn
 
 from netwright.artefact._errors import ArtefactError
 from netwright.artefact._file import load_model
-from netwright.artefact._graph import Graph, Node, from_seam, parse_graph
+from netwright.artefact._graph import CONSTANT, Graph, Node, from_seam, parse_graph
 from netwright.artefact._operators import OPERATORS, limitation
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["OnnxNetwork", "UnsupportedOperator", "read_onnx"]
+__all__ = ["OnnxNetwork", "Operation", "UnsupportedOperator", "read_onnx"]
 
 
 class UnsupportedOperator(ArtefactError):
@@ -37,8 +39,6 @@ def read_onnx(model: "Path | str | onnx.ModelProto") -> "OnnxNetwork":
         UnsupportedOperator: if the graph holds operations that cannot be executed; names all.
         ArtefactError: if the file is damaged or has several inputs.
         FileNotFoundError: if there is none.
-
-    Cost: one pass runs about as fast as the original network in torch.
     """
     if isinstance(model, str | Path):
         proto = load_model(model)
@@ -47,11 +47,53 @@ def read_onnx(model: "Path | str | onnx.ModelProto") -> "OnnxNetwork":
     return OnnxNetwork(from_seam(parse_graph(proto)))
 
 
-class OnnxNetwork(nn.Module):
-    """A graph, executed node by node in torch.
+class Operation(nn.Module):
+    """One node as a layer, so that whatever looks at layers sees it: hooks, counters, drawings.
 
-    Floating-point initializers are parameters (without gradients until they are asked for), whole
-    numbers and statistics of batch normalisation are buffers; both under the names of the file.
+    Attributes:
+        node: what is executed.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Wrap a node; the network gives it the weights that it is the first to use.
+
+        Args:
+            node: of a known operator.
+        """
+        super().__init__()
+        self.node = node
+
+    def forward(self, *inputs: Tensor | None) -> Tensor | tuple[Tensor, ...]:
+        """Execute the node.
+
+        Args:
+            inputs: as the node lists them; None for an omitted one.
+
+        Raises:
+            ArtefactError: if the node cannot take them; names the node.
+        """
+        given = list(inputs)
+        while given and given[-1] is None:
+            given.pop()
+        try:
+            return cast(Tensor, OPERATORS[self.node.op](self.node, *given))
+        except torch.OutOfMemoryError:
+            raise  # who calls may try again with fewer rows
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            shapes = ", ".join("-" if x is None else str(tuple(x.shape)) for x in given)
+            raise ArtefactError(
+                f"{self.node.label} cannot take inputs of shapes {shapes}: {error}"
+            ) from error
+
+
+class OnnxNetwork(nn.Module):
+    """A graph, executed node by node in torch; each node is a layer of its own.
+
+    Floating-point initializers are parameters (without gradients until they are asked for). Whole
+    numbers, single numbers without a dotted name, statistics of batch normalisation, and what
+    Netwright's files mark as constant are buffers. A node whose weights are called
+    `stem.0.weight` is the layer `stem.0`, as in the network that was exported; others are called
+    after what they make.
 
     Attributes:
         graph: from the tensor a network receives to the one it returns.
@@ -61,7 +103,7 @@ class OnnxNetwork(nn.Module):
         """Check that every operation can be executed.
 
         Args:
-            graph: with one input and one output.
+            graph: to be executed as far as its first output.
 
         Raises:
             UnsupportedOperator: if it cannot; names all of them.
@@ -69,14 +111,14 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         _refuse_unsupported(graph)
         self.graph = graph
-        self.weights = nn.Module()
-        statistics = {n for node in graph.nodes if "Norm" in node.op for n in node.inputs[3:5]}
+        self._operations: tuple[Operation, ...] = ()
         self._places: dict[str, tuple[nn.Module, str]] = {}
-        for name, tensor in graph.initializers.items():
-            self._places[name] = _store(self.weights, name, tensor, name in statistics)
         self._last_use = _last_uses(graph)
-        shape = graph.inputs[0].shape
+        shape = graph.inputs[0].shape if graph.inputs else None
         self._rows = shape[0] if shape and isinstance(shape[0], int) and shape[0] > 0 else None
+        self._operations = tuple(self._add_layer(node) for node in graph.nodes)
+        for name in sorted(set(graph.initializers) - set(self._places)):  # an output of its own
+            self._keep(self, name)
         self.eval()
 
     def extra_repr(self) -> str:
@@ -113,11 +155,13 @@ class OnnxNetwork(nn.Module):
         values: dict[str, Tensor | None] = {"": None, **feed}
         for name, (holder, key) in self._places.items():
             values[name] = getattr(holder, key)
-        for place, node in enumerate(self.graph.nodes):
-            made = _execute(node, [values[name] for name in node.inputs])
+        for operation, spent in zip(self._operations, self._last_use, strict=True):
+            node = operation.node
+            made = operation(*(values[name] for name in node.inputs))
+            made = made if isinstance(made, tuple) else (made,)
             values.update(zip(node.outputs, made, strict=False))
             yield node, made
-            for name in self._last_use[place]:
+            for name in spent:
                 values[name] = None
 
     def _run(self, x: Tensor) -> Tensor:
@@ -131,18 +175,64 @@ class OnnxNetwork(nn.Module):
             found = getattr(holder, key)
         return found
 
+    def _add_layer(self, node: Node) -> Operation:
+        """Add a node's layer, with the initializers that no earlier node uses."""
+        own = [n for n in dict.fromkeys(node.inputs) if n in self.graph.initializers]
+        own = [n for n in own if n not in self._places]
+        made = next((name for name in node.outputs if name), node.op)
+        path = _shared_path(own) or [made.replace(".", "_")]
+        operation = _kind_of(node.op)(node)
+        _attach(self, path, operation)
+        for name in own:
+            statistic = node.op == "BatchNormalization" and name in node.inputs[3:5]
+            self._keep(operation, name, below=path, fixed=statistic)
+        return operation
 
-def _execute(node: Node, inputs: list[Tensor | None]) -> tuple[Tensor, ...]:
-    while inputs and inputs[-1] is None:
-        inputs.pop()
-    try:
-        made = OPERATORS[node.op](node, *inputs)
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        shapes = ", ".join("-" if x is None else str(tuple(x.shape)) for x in inputs)
-        raise ArtefactError(
-            f"{node.label} cannot take inputs of shapes {shapes}: {error}"
-        ) from error
-    return made if isinstance(made, tuple) else (cast(Tensor, made),)
+    def _keep(
+        self, holder: nn.Module, name: str, *, below: Sequence[str] = (), fixed: bool = False
+    ) -> None:
+        parts = name.removeprefix(CONSTANT).split(".")
+        parts = parts[len(below) :] if parts[: len(below)] == list(below) else parts
+        key = "_".join(parts) or "_"
+        while hasattr(holder, key):
+            key += "_"
+        tensor = self.graph.initializers[name]
+        fixed |= name.startswith(CONSTANT) or (tensor.dim() == 0 and "." not in name)
+        if tensor.is_floating_point() and not fixed:
+            holder.register_parameter(key, nn.Parameter(tensor, requires_grad=False))
+        else:
+            holder.register_buffer(key, tensor)
+        self._places[name] = holder, key
+
+
+@functools.cache
+def _kind_of(op: str) -> type[Operation]:
+    """Make a class called like the operator: tools show a layer by the name of its class."""
+    return cast(type[Operation], type(op, (Operation,), {"__doc__": Operation.__doc__}))
+
+
+def _shared_path(names: Sequence[str]) -> list[str]:
+    """Find the dotted path that all weights of a node share; empty if they share none."""
+    parents = [name.removeprefix(CONSTANT).split(".")[:-1] for name in names if "." in name]
+    return list(os.path.commonprefix(parents)) if parents and all(map(all, parents)) else []
+
+
+def _attach(root: nn.Module, path: Sequence[str], layer: nn.Module) -> None:
+    """Put a layer at a dotted path; a name that is taken gets a number appended."""
+    *inner, last = path
+    holder = root
+    for part in inner:
+        while not isinstance(getattr(holder, part, None), nn.Module):
+            if hasattr(holder, part):
+                part += "_"
+            else:
+                holder.add_module(part, nn.Module())
+        holder = getattr(holder, part)
+    free, count = last, 1
+    while hasattr(holder, free):
+        count += 1
+        free = f"{last}_{count}"
+    holder.add_module(free, layer)
 
 
 def _refuse_unsupported(graph: Graph) -> None:
@@ -163,26 +253,6 @@ def _refuse_unsupported(graph: Graph) -> None:
         f"This graph cannot be executed in torch, and so gradients through it cannot be had, for: "
         f"{listed}. Export the network with other operators, or hand over the nn.Module itself."
     )
-
-
-def _store(root: nn.Module, name: str, tensor: Tensor, statistic: bool) -> tuple[nn.Module, str]:
-    """Keep a tensor under its own dotted name, so that `state_dict` reads like the file."""
-    *path, key = [part or "_" for part in name.split(".")]
-    holder = root
-    for part in path:
-        while not isinstance(getattr(holder, part, None), nn.Module):
-            if hasattr(holder, part):
-                part += "_"
-            else:
-                holder.add_module(part, nn.Module())
-        holder = getattr(holder, part)
-    while hasattr(holder, key):
-        key += "_"
-    if tensor.is_floating_point() and not statistic:
-        holder.register_parameter(key, nn.Parameter(tensor.clone(), requires_grad=False))
-    else:
-        holder.register_buffer(key, tensor.clone())
-    return holder, key
 
 
 def _last_uses(graph: Graph) -> list[list[str]]:

@@ -4,8 +4,8 @@ torch 2.13 loads such a file with `pickle` for the sample inputs, for tensors of
 for custom objects, evaluates symbolic sizes with `sympify`, and compiles guards from text. A file
 that means harm reaches code through any of these. So the archive is taken apart first: what needs
 pickle is refused, sample inputs, guards and traces are left out (inference needs none), sizes must
-be plain arithmetic, and operators must be torch's own. What remains is weights as raw bytes and a
-graph as JSON, and that is what torch is given.
+be plain arithmetic, and operators must be torch's own, without the one that opens files. What
+remains is weights as raw bytes and a graph as JSON, and that is what torch is given.
 """
 
 import io
@@ -38,7 +38,7 @@ _PLAIN = (
 )
 _PLAIN += (".format_version", ".data/alignment", ".storage_alignment")
 _TARGET = re.compile(
-    r"torch\.ops\.aten\.[a-z_0-9]+\.[A-Za-z][A-Za-z_0-9]*|torch\.sym_(max|min|not|ite|sqrt)"
+    r"torch\.ops\.aten\.(?!from_file)[a-z_0-9]+\.[A-Za-z][A-Za-z_0-9]*|torch\.sym_(max|min|not|ite|sqrt)"
     r"|_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|and_|or_)"
     r"|math\.(ceil|floor|trunc)"
 )

@@ -1,7 +1,7 @@
 """Run an ONNX file in ONNX Runtime, on raw rows or on what the network inside it receives."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import ArrayLike
 
-__all__ = ["Session", "cut_at_seam", "cut_before_seam", "start_session"]
+__all__ = ["Session", "cut_at_seam", "cut_before_seam", "run_session", "start_session"]
 
 
 class Session:
@@ -138,13 +138,7 @@ class Session:
 
     def _run(self, session: Any, feed: Feed, output: str | None = None) -> dict[str, Tensor]:
         name = output or self.output
-        try:
-            (made,) = session.run([name], feed)
-        except (*_runtime_errors(), ValueError, TypeError) as error:
-            raise ArtefactError(
-                f"{self.path} cannot take inputs of shapes "
-                f"{ {key: tuple(value.shape) for key, value in feed.items()} }: {error}"
-            ) from error
+        (made,) = run_session(session, [name], feed, name=str(self.path))
         return {name: torch.from_numpy(made)}
 
 
@@ -181,6 +175,25 @@ def start_session(
         )
     except (*_runtime_errors(), ValueError, EncodeError) as error:
         raise ArtefactError(f"ONNX Runtime cannot run {name or 'the model'}: {error}") from error
+
+
+def run_session(session: Any, outputs: Sequence[str], feed: Feed, *, name: str = "") -> list[Any]:
+    """Run a model.
+
+    Args:
+        session: of `start_session`.
+        outputs: names of what is wanted.
+        feed: an array for each input.
+        name: for messages.
+
+    Raises:
+        ArtefactError: if the model cannot take the inputs.
+    """
+    try:
+        return session.run(list(outputs), feed)
+    except (*_runtime_errors(), ValueError, TypeError) as error:
+        shapes = ", ".join(f"`{key}` {value.dtype}{value.shape}" for key, value in feed.items())
+        raise ArtefactError(f"{name or 'The model'} cannot take {shapes}: {error}") from error
 
 
 @functools.cache
@@ -224,7 +237,7 @@ def _cut(
     graph, fed = model.graph, {value.name for value in inputs}
     needed, nodes = {output.name}, []
     for node in reversed(graph.node):
-        if needed.intersection(node.output) - fed:
+        if needed.intersection(node.output) - fed - {""}:
             needed.update(node.input)
             nodes.append(node)
     kept = [tensor for tensor in graph.initializer if tensor.name in needed]

@@ -15,7 +15,7 @@ from netwright.artefact._export import OPSET, export_network
 from netwright.artefact._graph import SEAM
 from netwright.artefact._metadata import describe
 from netwright.artefact._raw import RESERVED, Preprocessing, input_names, preprocessing
-from netwright.data import Schema
+from netwright.data import Schema, schema_to_json
 
 if TYPE_CHECKING:
     import onnx
@@ -77,7 +77,7 @@ def write(
     weights = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
     write_atomically(place / "model.safetensors", save(weights))
     write_atomically(place / "design.json", design)
-    write_atomically(place / "schema.json", _schema_text(schema))
+    write_atomically(place / "schema.json", schema_to_json(schema))
     write_atomically(place / "model.onnx", model)
     return Artefact(place, place / "model.onnx", len(model), OPSET, time.perf_counter() - started)
 
@@ -91,7 +91,7 @@ def to_onnx(
 ) -> bytes:
     """Encode a network as the bytes of an ONNX file: preprocessing, network, probabilities.
 
-    Its length is the size that is shipped; it depends on the design and hardly on the weights.
+    Its length is the size that is shipped; it depends on the design, not on the values of weights.
 
     Args:
         network: takes one tensor and returns logits (or values); it is left as it was.
@@ -104,7 +104,7 @@ def to_onnx(
             target.
         ValueError: if `temperature` is not positive.
 
-    Cost: about half a second, and two more the first time; nearly all of it is torch's exporter.
+    Cost: nearly all of it is torch's exporter, which the first call of a process has to load.
     """
     if not temperature > 0:
         raise ValueError(f"`temperature` must be positive; got {temperature}.")
@@ -121,12 +121,6 @@ def to_onnx(
     for key, value in describe(schema, version=__version__, temperature=temperature).items():
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString(deterministic=True)
-
-
-def _schema_text(schema: Schema) -> str:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Schema).dump_json(schema, indent=2).decode()
 
 
 def _check_output(model: "onnx.ModelProto", schema: Schema, name: str) -> None:
