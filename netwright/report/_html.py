@@ -373,7 +373,12 @@ def _making_context(view: RunView) -> dict[str, Any]:
             for file in view.files
         )
         files = TableView(
-            "Files of the run", ("file", "size", "SHA-256"), (False, True, False), rows, headed=True
+            "Files of the run",
+            ("file", "size", "SHA-256"),
+            (False, True, False),
+            rows,
+            headed=True,
+            room=("", "", "loose"),
         )
     budget = view_table(view.budget, headed=True) if view.budget else None
     return {"command": _cut(view.command), "facts": facts, "files": files, "budget": budget}
