@@ -219,13 +219,15 @@ class _Training:
         share = _SHARE / 3 * len(validation) / len(train)
         passes = math.ceil(max(_STEPS / n_batches, share))
         noise = partial(score_error, kind=self.learner.target.kind, n=len(validation))
+        # Until there has been an evaluation, its time is guessed, in steps: a forward is a third.
+        guess = 0.4 * len(validation) / batch_size
         saving = looking = 0.0
         saved_at = -math.inf
         if self.epochs and self.stopped is None and self._progress() >= 1.0:
             self.stopped = self.limit.name  # the time had run out before this resume
         while self.stopped is None:
             until = time.monotonic() + _SHARE * looking
-            loss, rate = self._epoch(train, batch_size, passes, until, len(validation))
+            loss, rate = self._epoch(train, batch_size, passes, until, guess)
             began = time.monotonic()
             found = self.learner.evaluate(validation)
             epoch = Epoch(
@@ -248,10 +250,10 @@ class _Training:
             for tell in report:
                 tell(epoch)
             if isinstance(self.limit, TimeLimit):
-                self.limit.reserved = 1.2 * looking + saving
+                self.limit.reserved, guess = 1.2 * looking + saving, 0.0
 
     def _epoch(
-        self, train: Split, batch_size: int, passes: int, until: float, n_validation: int
+        self, train: Split, batch_size: int, passes: int, until: float, guess: float
     ) -> tuple[float, float]:
         # Mean loss, and the last step's learning rate.
         epoch = len(self.epochs)
@@ -270,10 +272,9 @@ class _Training:
                 rate = self.learner.rate(progress)
                 total += self.learner.step(x, y, rate=rate)
                 self.step += 1
-                if isinstance(self.limit, TimeLimit) and self.step == 2:
-                    # Until there has been one evaluation, guess: a forward is a third of a step.
-                    took = time.monotonic() - began
-                    self.limit.reserved = 0.4 * took * n_validation / batch_size
+                # The first step warms up, and takes longer than the second.
+                if isinstance(self.limit, TimeLimit) and guess and self.step - first <= 2:
+                    self.limit.reserved = guess * (time.monotonic() - began)
         return (total / (self.step - first)).item(), rate
 
     def _progress(self) -> float:

@@ -368,37 +368,6 @@ def test_resumed_training_knows_its_best_epoch(tmp_path, monkeypatch):
     assert torch.equal(resumed, whole)
 
 
-# When memory runs out
-
-
-class Hungry(nn.Module):
-    def __init__(self, inner, most):
-        super().__init__()
-        self.inner, self.most, self.sizes = inner, most, []
-
-    def forward(self, x):
-        if len(x) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        self.sizes.append(len(x))
-        return self.inner(x)
-
-
-def test_pieces_of_a_batch_give_the_gradient_of_the_whole():
-    rows = tiny(100)
-    call = {"target": TINY, "recipe": Recipe(batch_size=100), "steps": 50, "seed": 0}
-    hungry = Hungry(line(), most=30)
-    fit(hungry, rows, rows, **call)
-    plain = fit(line(), rows, rows, **call).network
-    assert max(hungry.sizes) == 25  # 100, then 50, then 25
-    # the same sums in another order: float32 rounding over 50 steps of AdamW
-    assert torch.allclose(hungry.inner.weight, plain.weight, atol=1e-4)
-
-
-def test_memory_that_never_suffices_is_an_error():
-    with pytest.raises(RuntimeError, match="Memory ran out with a batch of one example"):
-        fit(Hungry(line(), 0), tiny(), tiny(), target=TINY, recipe=RECIPE, steps=1, seed=0)
-
-
 # Misuse
 
 
