@@ -1,108 +1,114 @@
-import itertools
-
 import pytest
 import torch
 
 from netwright._rng import seeded
 from netwright.nn import NgramBag, ngram_places
 
-WORDS = {"n_words": 50, "n_buckets": 1000}
+TEXTS = ([3, 4, 5, 3, 4], [6, 2], [5], [])
+TOKENS = torch.tensor([text + [0] * (5 - len(text)) for text in TEXTS])
+SIZES = {"n_words": 7, "n_buckets": 11}
 
 
-def test_single_words_keep_their_numbers():
-    tokens = torch.tensor([[3, 4, 0]])
-    assert torch.equal(ngram_places(tokens, **WORDS, longest=1), tokens)
+def ngrams(text, longest):
+    """All n-grams of a text, shorter ones first."""
+    for order in range(1, longest + 1):
+        for start in range(len(text) - order + 1):
+            yield tuple(text[start : start + order])
 
 
-@pytest.mark.parametrize("longest", [2, 3])
-def test_an_n_gram_with_padding_does_not_exist(longest):
-    places = ngram_places(torch.tensor([[3, 4, 5, 0, 0]]), **WORDS, longest=longest)
-    n_full = {2: 3 + 2, 3: 3 + 2 + 1}[longest]
-    assert (places != 0).sum() == n_full
-    assert places.shape == (1, {2: 9, 3: 12}[longest])
+def row_of(ngram):
+    """A word's own number, or the bucket of a polynomial hash."""
+    if len(ngram) == 1:
+        return ngram[0]
+    multipliers = (1, 1_000_003, 998_244_353)
+    mixed = len(ngram) + sum(w * m for w, m in zip(ngram, multipliers, strict=False))
+    return SIZES["n_words"] + mixed % SIZES["n_buckets"]
 
 
-def test_longer_n_grams_live_behind_the_words_within_the_buckets(generator):
-    tokens = torch.randint(1, 50, (200, 30), generator=generator)
-    longer = ngram_places(tokens, **WORDS, longest=3)[:, 30:]
-    assert longer.min() >= 50
-    assert longer.max() < 1050
+@pytest.mark.oracle
+@pytest.mark.parametrize("longest", [1, 2, 3])
+def test_places_by_brute_force(longest):
+    found = ngram_places(TOKENS, longest=longest, **SIZES)
+    for row, text in enumerate(TEXTS):
+        rows = [place for place in found[row].tolist() if place]
+        assert sorted(rows) == sorted(row_of(ngram) for ngram in ngrams(text, longest))
 
 
-def test_order_of_words_matters():
-    def bigram(a, b):
-        return ngram_places(torch.tensor([[a, b]]), **WORDS, longest=2)[0, -1].item()
-
-    pairs = list(itertools.permutations(range(1, 50), 2))
-    assert sum(bigram(a, b) == bigram(b, a) for a, b in pairs) < 10  # 2.4 expected by chance
-
-
-def test_the_hash_spreads_evenly(generator):
-    tokens = torch.randint(1, 20_000, (2000, 26), generator=generator)
-    places = ngram_places(tokens, n_words=20_000, n_buckets=100, longest=2)[:, 26:] - 20_000
-    counts = torch.bincount(places.flatten(), minlength=100).float()
-    # chi-squared with 99 degrees of freedom, 50,000 draws, 500 a bucket: 99.99 % below 161
-    assert ((counts - 500) ** 2 / 500).sum() < 161
-
-
-def test_big_vocabularies_do_not_overflow():
+def test_places_stay_in_the_table_for_the_largest_vocabulary():
     tokens = torch.full((1, 3), 2**24 - 1)
-    places = ngram_places(tokens, n_words=2**24, n_buckets=1000, longest=3)
-    assert places.min() >= 0
+    found = ngram_places(tokens, n_words=2**24, n_buckets=1000, longest=3)
+    exact = 3 + (2**24 - 1) * (1 + 1_000_003 + 998_244_353)
+    assert found[0, -1].item() == 2**24 + exact % 1000
 
 
+def test_order_of_words_decides_the_bucket():
+    pairs = torch.tensor([[3, 4], [4, 3]])
+    found = ngram_places(pairs, n_words=7, n_buckets=1 << 14, longest=2)
+    assert found[0, 2] != found[1, 2]
+
+
+def test_texts_shorter_than_an_ngram():
+    assert ngram_places(torch.tensor([[3]]), longest=3, **SIZES).tolist() == [[3]]
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_bag_by_hand(power):
+@pytest.mark.parametrize("longest", [1, 2, 3])
+def test_bag_by_brute_force(longest, power):
     with seeded(0):
-        bag = NgramBag(50, 4, power=power)
-    found = bag(torch.tensor([[7, 9, 7, 9, 0]]))
-    expected = (2 * bag.weight[7] + 2 * bag.weight[9]) / 4**power
-    torch.testing.assert_close(found[0], expected)
+        bag = NgramBag(7, 4, n_buckets=11, longest=longest, power=power, dtype=torch.float64)
+    found = bag(TOKENS)
+    for row, text in enumerate(TEXTS):
+        rows = [row_of(ngram) for ngram in ngrams(text, longest)]
+        total = sum((bag.weight[r] for r in rows), torch.zeros(4, dtype=torch.float64))
+        # sums of a dozen float64 terms of size 1, in another order
+        expected = total / max(1, len(rows)) ** power
+        torch.testing.assert_close(found[row], expected, atol=1e-13, rtol=0)
 
 
-def test_an_empty_text_gives_zero_and_padding_learns_nothing():
+def test_padding_stays_zero():
     with seeded(0):
-        bag = NgramBag(50, 4, n_buckets=10, longest=2)
-    found = bag(torch.tensor([[0, 0, 0], [7, 0, 0]]))
-    assert found[0].abs().sum() == 0
-    found.sum().backward()
-    assert bag.weight.grad[0].abs().sum() == 0
-    assert bag.weight.grad[7].abs().sum() > 0
+        bag = NgramBag(7, 4, n_buckets=11, longest=2)
+    assert not bag.weight[0].any()
+    bag(TOKENS).square().sum().backward()
+    assert not bag.weight.grad[0].any()
+    assert bag.weight.grad.any()
 
 
-def test_padding_changes_nothing(generator):
+def test_words_alone_need_no_buckets():
     with seeded(0):
-        bag = NgramBag(50, 4, n_buckets=100, longest=3)
-    tokens = torch.randint(1, 50, (5, 8), generator=generator)
-    longer = torch.nn.functional.pad(tokens, (0, 6))
-    torch.testing.assert_close(bag(tokens), bag(longer))
+        assert NgramBag(7, 4, n_buckets=11, longest=1).weight.shape == (7, 4)
 
 
-def test_texts_shorter_than_the_longest_n_gram():
+def test_left_out_ngrams_are_made_up_for_in_a_sum():
     with seeded(0):
-        bag = NgramBag(50, 4, n_buckets=100, longest=3)
-    assert bag(torch.tensor([[7]])).isfinite().all()
-
-
-def test_dropout_keeps_the_sum_on_average():
-    with seeded(0):
-        bag = NgramBag(50, 1, power=0.0, p_drop=0.5)
+        bag = NgramBag(7, 4, power=0.0, p_drop=0.5)
         with torch.no_grad():
             bag.weight[1:] = 1
-        found = bag(torch.full((4000, 10), 3))
-    # 4 standard errors: one text has variance 10 * 0.25 / 0.25
-    assert found.mean().item() == pytest.approx(10, abs=0.2)
-    assert bag.eval()(torch.full((1, 10), 3)).item() == 10
+        found = bag(torch.full((100, 100), 3))
+    assert set(found.flatten().tolist()) <= {2.0 * n for n in range(101)}
+    # 4 standard errors of 10,000 draws of 0 or 2
+    assert found.mean().item() == pytest.approx(100, abs=4)
+    assert bag.eval()(torch.full((1, 100), 3)).tolist() == [[100.0] * 4]
 
 
 @pytest.mark.parametrize(
-    "kwargs, message",
+    ("kwargs", "message"),
     [
         ({"longest": 4}, "`longest` must be 1, 2 or 3 words; got 4"),
+        ({"longest": 0}, "`longest` must be 1, 2 or 3 words; got 0"),
         ({"longest": 2}, "`n_buckets` must be positive for n-grams of 2 words"),
         ({"p_drop": 1.0}, "`p_drop` must be a probability below 1; got 1.0"),
     ],
 )
-def test_errors(kwargs, message):
+def test_arguments_must_make_sense(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        NgramBag(50, 4, **kwargs)
+        NgramBag(7, 4, **kwargs)
+
+
+def test_repr_shows_the_sizes():
+    with seeded(0):
+        bag = NgramBag(7, 4, n_buckets=11, longest=2)
+    assert repr(bag) == (
+        "NgramBag(n_words=7, width=4, n_buckets=11, longest=2, power=1.0, p_drop=0.0)"
+    )
