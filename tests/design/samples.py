@@ -1,0 +1,105 @@
+"""Schemas, designs of every family and measured records that the tests of this folder share."""
+
+import torch
+
+from netwright.data import Column, Input, Schema, Target
+from netwright.design import Candidate, Design, Record
+from netwright.finding import Measurement
+from netwright.learn import Recipe
+
+CLASS = Target("class", ("kind",), ("one", "two", "three"))
+LABELS = Target("labels", ("tags",), ("short", "kind"))
+VALUE = Target("value", ("income",), mean=(30.0,), std=(5.0,))
+VALUES = Target("values", ("x", "y"), mean=(1.0, -2.0), std=(0.5, 3.0))
+
+MIXED = (
+    Column("age", "number", mean=40.0, std=10.0, minimum=17.0, maximum=90.0,
+           quantiles=(20.0, 30.0, 30.5, 60.0)),
+    Column("rooms", "number", has_missing=True, mean=3.0, std=1.0, minimum=1.0, maximum=9.0,
+           quantiles=(2.0, 3.0)),
+    Column("flat", "number", mean=7.0, minimum=7.0, maximum=7.0),
+    Column("town", "category", ("Rome", "Köln"), has_missing=True),
+    Column("member", "boolean", has_missing=True, mean=0.3, std=0.4),
+    Column("since", "date", mean=9000.0, std=900.0, minimum=8000.0, maximum=9999.0),
+)  # fmt: skip
+WORDS = ("good", "bad", "film", "it's", "!", "a", "plot")
+
+INPUTS = {
+    "image 1x8x8": Input("image", (1, 8, 8), mean=(0.3,), std=(0.4,)),
+    "image 3x32x32": Input("image", (3, 32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.0)),
+    "image 1x28x28": Input("image", (1, 28, 28)),
+    "image 3x64x48": Input("image", (3, 64, 48)),
+    "table mixed": Input("table", (6,), columns=MIXED),
+    "table numbers": Input("table", (2,), columns=MIXED[:2]),
+    "table categories": Input("table", (1,), columns=MIXED[3:4]),
+    "text": Input("text", (9,), text_columns=("text",), vocabulary=WORDS),
+}
+# Each family, and other arguments than its defaults: small, so that a test takes milliseconds.
+FAMILIES = {
+    "residual_cnn": {"widths": [4, 8], "blocks": [0, 1], "squeeze": True, "p_drop_block": 0.1},
+    "small_cnn": {"stem": 4, "widths": [6, 8], "strides": [2, 1], "p_drop": 0.1},
+    "table_mlp": {"width": 8, "depth": 1, "numbers": "periodic", "number_width": 3},
+    "tabm": {"width": 8, "depth": 1, "n_members": 3, "number_width": 3},
+    "text_bag": {"width": 6, "longest": 3, "n_buckets": 32, "hidden": 5},
+    "text_cnn": {"width": 6, "n_filters": 4, "windows": [2, 3]},
+    "text_gru": {"width": 6, "hidden": 5},
+    "text_linear": {"longest": 2, "n_buckets": 32},
+    "text_transformer": {"width": 8, "n_heads": 2, "n_blocks": 1},
+}
+TARGETS = {"class": CLASS, "labels": LABELS, "value": VALUE, "values": VALUES}
+
+
+KIND = {name: name.split("_")[0] for name in FAMILIES if name.startswith(("table", "text"))}
+KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table"}
+
+
+def reads(family: str, where: str) -> bool:
+    """Whether a family reads the input of this name."""
+    return INPUTS[where].kind == KIND[family]
+
+
+def rows_for(schema: Schema, n: int, generator: torch.Generator) -> torch.Tensor:
+    """Inputs as the network receives them, with missing values and padding."""
+    shape = (n, *schema.input.shape)
+    if schema.input.kind == "image":
+        return torch.rand(shape, generator=generator)
+    if schema.input.kind == "text":
+        tokens = torch.randint(1, len(WORDS) + 2, shape, generator=generator)
+        lengths = torch.randint(1, shape[1] + 1, (n, 1), generator=generator)
+        return tokens * (torch.arange(shape[1]) < lengths)
+    columns = []
+    for column in schema.input.columns:
+        if column.kind == "category":
+            codes = torch.randint(len(column.categories) + 1, (n,), generator=generator)
+            columns.append(codes.float())
+            continue
+        if column.kind == "boolean":
+            values = torch.randint(2, (n,), generator=generator).float()
+        else:
+            values = column.mean + column.std * torch.randn(n, generator=generator)
+        if column.has_missing:
+            values[torch.rand(n, generator=generator) < 0.3] = torch.nan
+        columns.append(values)
+    return torch.stack(columns, dim=1)
+
+
+def exactly(value: float, unit: str = "") -> Measurement:
+    return Measurement(value, value, value, 100, unit)
+
+
+def about(value: float, reach: float, unit: str = "") -> Measurement:
+    return Measurement(value, value - reach, value + reach, 100, unit, "bootstrap")
+
+
+def design(name: str) -> Design:
+    return Design(name, "small_cnn", {"stem": 4}, Recipe())
+
+
+def record(number, *, status="steps", fidelity=1.0, **measured) -> Record:
+    """A record of candidate `number`; measurements by name, plain numbers are exact."""
+    units = {"size": "bytes", "params": "parameters"}
+    found = {
+        name: m if isinstance(m, Measurement) else exactly(m, units.get(name.split()[0], ""))
+        for name, m in measured.items()
+    }
+    return Record(Candidate(number, design(f"design {number}"), fidelity), found, 1.0, status)
