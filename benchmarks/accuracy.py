@@ -117,7 +117,8 @@ def main() -> int:
         name, score, seconds = rival(nw.load(each.name, seed=0))
         span = f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
         print(
-            f"{each.name:<20}{each.budget:>8}{took:6.0f}s  {each.metric:<9}{span:<26}{each.bar:7.3f}  "
+            f"{each.name:<20}{each.budget:>8}{took:6.0f}s  "
+            f"{each.metric:<9}{span:<26}{each.bar:7.3f}  "
             f"{'yes' if good else 'NO':<4}{format_value(size, 'bytes'):>10}   "
             f"{name}: {score:.4f} in {seconds:.0f} s",
             flush=True,

@@ -122,7 +122,6 @@ def _fit_values(column: Column, cells: Cells) -> Column | str:
     present = numbers[~np.isnan(numbers)]
     if not len(present) or (len(present) == len(numbers) and (present == present[0]).all()):
         return CONSTANT  # one value that is missing here and there says something
-    inner = np.quantile(present, np.linspace(0, 1, QUANTILES + 2)[1:-1])
     return replace(
         column,
         has_missing=len(present) < len(numbers),
@@ -130,8 +129,24 @@ def _fit_values(column: Column, cells: Cells) -> Column | str:
         std=float(present.std()) or 1.0,
         minimum=float(present.min()),
         maximum=float(present.max()),
-        quantiles=tuple(np.unique(inner).tolist()),
+        quantiles=tuple(_knots(present).tolist()),
     )
+
+
+def _knots(present: np.ndarray) -> np.ndarray:
+    """Inner quantiles; where ties leave fewer, quantiles of the distinct values fill them up.
+
+    A column that is 0 in nine rows of ten would otherwise keep a handful for all the rest.
+    """
+    places = np.linspace(0, 1, QUANTILES + 2)[1:-1]
+    knots = np.unique(np.quantile(present, places))
+    spare = QUANTILES - len(knots)
+    if spare > 0:
+        others = np.setdiff1d(np.unique(present), knots)[1:-1]
+        if len(others):
+            more = np.quantile(others, np.linspace(0, 1, min(spare, len(others)) + 2)[1:-1])
+            knots = np.unique(np.concatenate([knots, more]))
+    return knots
 
 
 def _fit_category(column: Column, cells: Cells, notes: list[str]) -> Column | str:

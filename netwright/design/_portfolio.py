@@ -68,13 +68,12 @@ def _images(schema: Schema, n_train: int) -> tuple[Design, ...]:
 
 def _tables(schema: Schema, n_train: int) -> tuple[Design, ...]:
     batch = 64 if n_train < 2_000 else 256
-    recipe = Recipe(learning_rate=3e-3, weight_decay=1e-2, batch_size=batch)
+    recipe = Recipe(learning_rate=2.5e-3, weight_decay=5e-2, batch_size=batch)
     return (
         Design("linear", "table_mlp", {"depth": 0, "numbers": "standard"}, recipe),
         Design("MLP, small", "table_mlp", {"width": 32, "depth": 1, "number_width": 4}, recipe),
-        Design("MLP, medium", "table_mlp", {"width": 128, "depth": 2}, recipe),
-        Design("TabM, small", "tabm", {"width": 64, "n_members": 8}, recipe),
-        Design("TabM, medium", "tabm", {"width": 192, "n_members": 16, "depth": 3}, recipe),
+        Design("TabM, small", "tabm", {"width": 64, "n_members": 16, "depth": 2}, recipe),
+        Design("TabM, medium", "tabm", {"width": 96, "n_members": 16, "depth": 3}, recipe),
     )
 
 

@@ -103,3 +103,13 @@ def test_columns_left_out_for_one_reason_make_one_note():
     table = pa.table({f"c{i}": [None] * 5 for i in range(12)})
     (note,) = plan_columns(table, table.column_names, {}).notes
     assert note.endswith("`c9`, ... (12 in all) left out: no value at all.")
+
+
+def test_a_column_full_of_ties_keeps_knots_for_the_rest():
+    from netwright.data._table import QUANTILES, _knots
+
+    rare = np.arange(1.0, 201.0)
+    knots = _knots(np.concatenate([np.zeros(3000), rare]))
+    assert len(knots) >= QUANTILES - 2  # plain quantiles leave the 0 and at most two more
+    assert (np.diff(knots) > 0).all() and knots.max() < 200
+    assert (_knots(np.zeros(10)) == [0.0]).all()
