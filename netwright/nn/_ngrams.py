@@ -109,10 +109,21 @@ class NgramBag(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch width"]:
         """Add up the vectors of the n-grams; dropout reads torch's global generator."""
+        return self.add_up(tokens, self.weight)
+
+    def add_up(
+        self, tokens: Int[Tensor, "batch time"], weight: Float[Tensor, "rows width"]
+    ) -> Float[Tensor, "batch width"]:
+        """Add up other vectors than the module's own.
+
+        Args:
+            tokens: 0 for padding.
+            weight: in the order of `weight`.
+        """
         places = self.places(tokens)
         if self.training and self.p_drop:
             places = places * (torch.rand(places.shape, device=places.device) >= self.p_drop)
-        vectors = nn.functional.embedding(places, self.weight, padding_idx=0)
+        vectors = nn.functional.embedding(places, weight, padding_idx=0)
         total = vectors.sum(dim=1)
         if self.training and self.p_drop and self.power == 0:
             total = total / (1 - self.p_drop)

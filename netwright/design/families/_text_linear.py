@@ -15,7 +15,7 @@ def text_linear(
     longest: int = 1,
     n_buckets: int = 1 << 16,
     smoothing: float = 1.0,
-    p_drop: float = 0.3,
+    p_drop: float = 0.7,
 ) -> nn.Sequential:
     """Build the model; `design.initialise` sets its weights by counting.
 
