@@ -147,9 +147,9 @@ def _divide_output(model: "onnx.ModelProto", temperature: float) -> None:
             if name == "logits":
                 node.output[place] = "raw/logits"
     graph.initializer.append(
-        numpy_helper.from_array(np.array(temperature, np.float32), "temperature")
+        numpy_helper.from_array(np.array(temperature, np.float32), "raw/temperature")
     )
-    graph.node.append(helper.make_node("Div", ["raw/logits", "temperature"], ["logits"]))
+    graph.node.append(helper.make_node("Div", ["raw/logits", "raw/temperature"], ["logits"]))
 
 
 def _keep_names_apart(model: "onnx.ModelProto", taken: tuple[str, ...]) -> None:
