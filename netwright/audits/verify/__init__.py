@@ -1,0 +1,62 @@
+"""Prove that a network has a property on every input of a set, or find an input without it.
+
+Which one? `verify` decides a VNN-LIB property of an ONNX or .nnet file; `verify_instances` a list
+of them. `search` answers several `Query`s about one small ReLU network together, in memory. A
+verdict "unsat" is a proof in real arithmetic; `verify(..., proof=...)` also writes a certificate,
+which `check_proof` has checked by code that shares nothing with the prover.
+"""
+
+from netwright.audits.verify._affine_onnx import read_affine
+from netwright.audits.verify._checker import ProofError, check_tree
+from netwright.audits.verify._falsify import falsify
+from netwright.audits.verify._network import AffineReLU, NetworkError, NnetFile, read_nnet
+from netwright.audits.verify._proof import ProofCheck, check_proof, prove, write_proof
+from netwright.audits.verify._query import Query, queries
+from netwright.audits.verify._search import Decision, search
+from netwright.audits.verify._verify import (
+    Instance,
+    UnsoundError,
+    Verdict,
+    read_instances,
+    verify,
+    verify_instances,
+)
+from netwright.audits.verify._vnnlib import (
+    Constraint,
+    Property,
+    PropertyError,
+    Region,
+    format_witness,
+    read_vnnlib,
+)
+
+__all__ = [
+    "AffineReLU",
+    "Constraint",
+    "Decision",
+    "Instance",
+    "NetworkError",
+    "NnetFile",
+    "ProofCheck",
+    "ProofError",
+    "Property",
+    "PropertyError",
+    "Query",
+    "Region",
+    "UnsoundError",
+    "Verdict",
+    "check_proof",
+    "check_tree",
+    "falsify",
+    "format_witness",
+    "prove",
+    "queries",
+    "read_affine",
+    "read_instances",
+    "read_nnet",
+    "read_vnnlib",
+    "search",
+    "verify",
+    "verify_instances",
+    "write_proof",
+]
