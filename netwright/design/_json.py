@@ -46,11 +46,11 @@ def design_from_json(text: str) -> Design:
         text: what `design_to_json` wrote.
 
     Raises:
-        ValueError: if the text is no JSON, has another version, or an entry is missing, unknown or
-            of the wrong kind.
+        ValueError: if the text is no JSON, has another version, or an entry is missing, unknown,
+            of the wrong kind or not finite.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise ValueError(f"A design must be JSON; {error}.") from error
     _check_keys(content, ("version", "name", "family", "parameters", "recipe"), "A design")
@@ -70,6 +70,10 @@ def design_from_json(text: str) -> Design:
         parameters=content["parameters"],
         recipe=_read_recipe(content["recipe"]),
     )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"Numbers of a design must be finite; got {constant}.")
 
 
 def _read_recipe(content: Any) -> Recipe:

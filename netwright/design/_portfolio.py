@@ -1,6 +1,10 @@
 """The designs that are tried first: strong defaults at several sizes, for each kind of input."""
 
+from dataclasses import replace
+from typing import Any
+
 from netwright.data._schema import Schema
+from netwright.design._build_network import build_network
 from netwright.design._design import Design
 from netwright.learn._recipe import Recipe
 
@@ -19,51 +23,55 @@ def portfolio(schema: Schema, n_train: int) -> tuple[Design, ...]:
     """
     if n_train < 1:
         raise ValueError(f"`n_train` must be positive; got {n_train}.")
-    if schema.input.kind == "image":
-        return _images(schema, n_train)
-    if schema.input.kind == "table":
-        return _tables(schema, n_train)
-    if schema.input.kind == "text":
-        return _texts(schema, n_train)
-    raise ValueError(f"`schema.input.kind` must be image, table or text; got {schema.input.kind}.")
+    propose = {"image": _images, "table": _tables, "text": _texts}
+    if schema.input.kind not in propose:
+        raise ValueError(
+            f"`schema.input.kind` must be image, table or text; got {schema.input.kind!r}."
+        )
+    designs = propose[schema.input.kind](schema, n_train)
+    return tuple(sorted(designs, key=lambda design: _n_parameters(design, schema)))
+
+
+def _n_parameters(design: Design, schema: Schema) -> int:
+    network = build_network(design, schema, seed=0)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _images(schema: Schema, n_train: int) -> tuple[Design, ...]:
+    # On a CPU full convolutions of few channels learn more a second than separable ones, and on
+    # digits as much a parameter (8,770 and 9,034 of them: 98.6 % and 98.6 %).
     side = max(schema.input.shape[1:])
-    grey = schema.input.shape[0] == 1
-    augment = ("shift", "rotate_scale") if grey else ("flip", "shift", "cutout")
-    batch = 64 if n_train < 5_000 else 128 if n_train < 20_000 else 256
+    is_grey = schema.input.shape[0] == 1  # written signs, mostly: their mirror images are others
     recipe = Recipe(
-        learning_rate=6e-3, weight_decay=0.05, batch_size=batch, augment=augment, average=0.0
+        learning_rate=1e-2,
+        weight_decay=0.05,
+        batch_size=64 if n_train < 5_000 else 128 if n_train < 20_000 else 256,
+        augment=("shift", "rotate_scale") if is_grey else ("flip", "shift", "cutout"),
+        label_smoothing=0.1 if schema.target.kind == "class" and not is_grey else 0.0,
     )
-    stride = 1 if side <= 40 else 2
-    small = {"stem_stride": stride}
-    return (
-        Design(
-            "separable CNN, tiny",
-            "small_cnn",
-            {"stem": 8, "widths": [16, 24], "strides": [2, 1], **small},
-            recipe,
-        ),
-        Design(
-            "separable CNN, small",
-            "small_cnn",
-            {"stem": 16, "widths": [32, 64, 64], "strides": [2, 1, 2], **small},
-            recipe,
-        ),
-        Design(
-            "residual CNN, small",
-            "residual_cnn",
-            {"widths": [12, 24, 48], "blocks": [0, 1, 1], **small},
-            recipe,
-        ),
-        Design(
-            "residual CNN, medium",
-            "residual_cnn",
-            {"widths": [16, 32, 64, 128], "blocks": [0, 1, 1, 1], **small},
-            recipe,
-        ),
+    # A tiny network cannot overfit, and takes large steps.
+    hasty = replace(recipe, learning_rate=2e-2, weight_decay=0.01)
+    if side <= 14:
+        return (
+            _cnn("tiny", [8, 12], [0, 0], hasty),
+            _cnn("small", [8, 16, 32], [0, 1, 0], hasty),
+            _cnn("medium", [16, 24, 48], [0, 1, 1], recipe),
+            _cnn("large", [24, 48, 96], [0, 1, 1], recipe),
+        )
+    stem = {"stem_stride": 1 if side <= 40 else 2}
+    sizes = (
+        _cnn("tiny", [8, 16, 24], [0, 0, 0], hasty, **{"stem_stride": 2}),
+        _cnn("small", [8, 16, 32, 48], [0, 0, 1, 1], hasty, **stem),
+        _cnn("medium", [16, 32, 64, 96], [0, 1, 1, 1], recipe, **stem),
     )
+    if is_grey:
+        return sizes
+    return (*sizes, _cnn("large", [24, 48, 96, 192], [0, 1, 1, 1], recipe, **stem))
+
+
+def _cnn(size: str, widths: list[int], blocks: list[int], recipe: Recipe, **others: Any) -> Design:
+    parameters = {"widths": widths, "blocks": blocks, **others}
+    return Design(f"residual CNN, {size}", "residual_cnn", parameters, recipe)
 
 
 def _tables(schema: Schema, n_train: int) -> tuple[Design, ...]:
@@ -78,12 +86,19 @@ def _tables(schema: Schema, n_train: int) -> tuple[Design, ...]:
 
 
 def _texts(schema: Schema, n_train: int) -> tuple[Design, ...]:
-    recipe = Recipe(learning_rate=5e-3, weight_decay=1e-2, batch_size=64)
-    slow = Recipe(learning_rate=1e-3, weight_decay=1e-2, batch_size=64)
-    return (
-        Design("bag of words", "text_bag", {"longest": 1, "width": 8}, recipe),
-        Design("bag of n-grams", "text_bag", {"longest": 2, "width": 16}, recipe),
-        Design("text CNN", "text_cnn", {}, slow),
-        Design("GRU", "text_gru", {}, slow),
-        Design("Transformer", "text_transformer", {}, slow),
-    )
+    batch = 64 if n_train < 50_000 else 256
+    linear = Recipe(learning_rate=1e-2, weight_decay=0.0, batch_size=batch)
+    deep = Recipe(learning_rate=3e-3, weight_decay=1e-2, batch_size=batch)
+    slow = replace(deep, learning_rate=1e-3)
+    # About as many weights for pairs as there are distinct pairs: ten a text, at most 65,536.
+    n_buckets = 1 << min(16, max(10, (10 * n_train).bit_length()))
+    by_words = Design("linear in words", "text_linear", {"longest": 1}, linear)
+    pairs = {"longest": 2, "n_buckets": n_buckets}
+    by_pairs = Design("linear in words and pairs", "text_linear", pairs, linear)
+    bag = Design("bag of words", "text_bag", {"longest": 1, "p_drop_ngram": 0.7}, deep)
+    cnn = Design("text CNN", "text_cnn", {"width": 32, "p_drop_word": 0.3}, deep)
+    gru = Design("GRU", "text_gru", {"p_drop_word": 0.3}, slow)
+    transformer = Design("Transformer", "text_transformer", {"p_drop_word": 0.3}, slow)
+    if schema.target.kind in ("value", "values"):  # nothing to count: the linear ones start blank
+        return (bag, cnn, gru, transformer)
+    return (by_words, by_pairs, bag, cnn, gru, transformer)
