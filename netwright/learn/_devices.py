@@ -19,8 +19,8 @@ def make_fabric(device: str = "auto", *, example: Tensor | None = None) -> "Fabr
     """Make a launched Fabric for one device.
 
     Images, and on GPUs tokens, are computed in bfloat16 mixed precision where the processor has
-    instructions for it; all else in float32. (Measured on an EPYC with avx512_bf16: a step of a
-    convolutional network takes 0.3 to 0.7 of the time, of a Transformer 1.4 times as long.)
+    instructions for it, all else in float32: on a CPU that makes convolutions faster and a
+    Transformer slower (`benchmarks/precision.py` prints by how much).
 
     Args:
         device: "auto" (the first GPU if there is one, else the CPU), "cpu", "cuda" or "cuda:1".
@@ -29,7 +29,7 @@ def make_fabric(device: str = "auto", *, example: Tensor | None = None) -> "Fabr
     Raises:
         ValueError: if the name is not one of these, or the machine has no such GPU.
     """
-    from lightning_fabric import Fabric  # 1 s beyond torch itself
+    from lightning_fabric import Fabric  # slow to import
     from lightning_fabric.plugins import MixedPrecision
 
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0

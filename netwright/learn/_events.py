@@ -23,7 +23,7 @@ def event_log(folder: Path | None, *, step: int = 0) -> Iterator[Callable[["Epoc
     if folder is None:
         yield lambda epoch: None
         return
-    from tensorboardX import SummaryWriter  # 0.2 s
+    from tensorboardX import SummaryWriter  # slow to import
 
     writer = SummaryWriter(
         str(folder / "events"),

@@ -54,11 +54,11 @@ class Learner:
             recipe: the hyper-parameters.
             target: decides the loss.
             fabric: where to train.
-            images: whether inputs are images; they are laid out channels last, which takes 0.6 to
-                0.8 of the time on a CPU.
+            images: whether inputs are images; they are laid out channels last, which is faster
+                (`benchmarks/precision.py` prints by how much).
             compile: whether to compile the network.
             direct: whether `fabric` is of one device and plain or autocast precision, so that its
-                wrappers, 50 us a step, have nothing to do and can be stepped over.
+                wrappers have nothing to do and their time can be saved.
 
         Raises:
             ValueError: if the recipe names something unknown or does not fit inputs or target.

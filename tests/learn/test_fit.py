@@ -3,12 +3,14 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_diabetes
 from torch import nn
 
 from netwright import _rng
+from netwright.data._arrow import ArrowSplit, write_rows
 from netwright.data._schema import Target
 from netwright.data._task import TensorSplit
 from netwright.learn import Recipe, _fit, _limits, evaluate, fit
@@ -143,6 +145,17 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not(train, validati
     first = network(1)
     assert same_weights(first, network(1))
     assert not same_weights(first, network(2))
+
+
+def test_streamed_rows_give_the_same_bits_as_rows_in_memory(train, validation, small_cnn, tmp_path):
+    x = train.x.numpy()
+    source = write_rows(tmp_path / "rows.arrow", [x[:300], x[300:]], x.shape[1:], x.dtype)
+    streamed = ArrowSplit(source, np.arange(len(x)), train.y, train.rows, workers=0)
+    first, second = (
+        fit(small_cnn(), split, validation, target=DIGIT, recipe=RECIPE, steps=25, seed=0)
+        for split in (train, streamed)
+    )
+    assert same_weights(first.network, second.network)
 
 
 class Crash(Exception):
