@@ -113,7 +113,7 @@ def judge(subject: Subject, requirement: Requirement) -> Finding:
     judgement = requirement.judge(measured)
     value = format_value(measured.value, measured.unit)
     span = ""
-    if measured.low != measured.high:
+    if measured.low < measured.high:
         low, high = (format_value(v, measured.unit) for v in (measured.low, measured.high))
         span = f" ({low} to {high}, n = {measured.n:,})"
     return Finding(

@@ -14,7 +14,15 @@ from netwright._journal import Event, Journal
 from netwright._page import keep_data_notes, write_page
 from netwright._search import search
 from netwright._ship import ship
-from netwright.data import Task, describe, load, schema_to_json, write_quarantine, write_split
+from netwright.data import (
+    DataError,
+    Task,
+    describe,
+    load,
+    schema_to_json,
+    write_quarantine,
+    write_split,
+)
 from netwright.design import Strategy
 from netwright.learn import Budget
 from netwright.report import findings_to_json
@@ -70,7 +78,7 @@ def build(
     requirements = tuple(Requirement.parse(text) for text in require)
     if isinstance(source, Task) and any(v is not None and v != () for v in loading.values()):
         raise ValueError(f"A `Task` is already loaded; got {', '.join(loading)} besides.")
-    task = source if isinstance(source, Task) else load(source, seed=seed, **loading)
+    task = source if isinstance(source, Task) else _load(source, seed, out, loading)
     for requirement in requirements:
         requirement.check(task.schema)
     job = _describe_job(source, task, requirements, budget, seed, device)
@@ -101,6 +109,19 @@ def build(
     journal.record("done", seconds=round(journal.elapsed, 1))
     write_page(run)
     return run
+
+
+def _load(source: Any, seed: int, out: str | Path | None, loading: dict[str, Any]) -> Task:
+    """Load, and leave the list of bad rows behind where they are too many."""
+    try:
+        return load(source, seed=seed, **loading)
+    except DataError as error:
+        if error.quarantine is None:
+            raise
+        folder = Path(out) if out is not None else Path("runs") / "refused"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = write_quarantine(error.quarantine, folder)
+        raise DataError(f"{error} They are listed in {path}.", error.quarantine) from error
 
 
 def _left(limit: Budget, journal: Journal) -> float | None:
@@ -141,7 +162,7 @@ def _claim_folder(job: dict[str, Any], out: Path | None, task: Task) -> Path:
                 f"{folder} belongs to another job (it differs in {', '.join(changed)}); "
                 f"choose another folder with `out`, or delete that one."
             )
-    elif any(folder.iterdir()):
+    elif any(path.name != "quarantine.csv" for path in folder.iterdir()):
         raise ValueError(f"{folder} is not empty and holds no run; choose another folder.")
     else:
         write_atomically(path, text)
@@ -150,7 +171,7 @@ def _claim_folder(job: dict[str, Any], out: Path | None, task: Task) -> Path:
 
 def _keep_data(task: Task, folder: Path, journal: Journal) -> None:
     write_split(task, folder)
-    write_quarantine(task, folder)
+    write_quarantine(task.quarantine, folder)
     keep_data_notes(task, folder)
     write_atomically(folder / "schema.json", schema_to_json(task.schema))
     counts = {

@@ -48,7 +48,9 @@ def ship(found: Found, task: Task, *, folder: Path, journal: Journal, seed: int)
             sample=task.validation.take(range(min(2, len(task.validation)))),
         )
         rows = range(min(_AGREEMENT_ROWS, len(task.validation)))
-        agreement = check_agreement(network, artefact.onnx, task.validation.take(rows))
+        agreement = check_agreement(
+            network, artefact.onnx, task.validation.take(rows), schema=task.schema
+        )
         journal.record(
             "shipped",
             text=(

@@ -11,7 +11,6 @@ import numpy as np
 from netwright import _files
 from netwright.data._errors import DataError
 from netwright.data._gathered import Bad, Gathered
-from netwright.data._task import Task
 from netwright.finding import Table
 
 __all__ = ["Quarantine", "write_quarantine"]
@@ -87,13 +86,13 @@ def _where(bad: Bad) -> str:
     return f"{bad.file}, row {bad.row}" if bad.file else f"row {bad.row}"
 
 
-def write_quarantine(task: Task, folder: Path) -> Path:
+def write_quarantine(quarantine: Table, folder: Path) -> Path:
     """Write `quarantine.csv`: file, row and reason of each row left out.
 
     Cells that a spreadsheet would run as a formula are written with a leading quotation mark.
 
     Args:
-        task: the task.
+        quarantine: of a task, or of the `DataError` that bad rows ended in.
         folder: where to write; it must exist.
 
     Returns:
@@ -101,8 +100,8 @@ def write_quarantine(task: Task, folder: Path) -> Path:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(task.quarantine.columns)
-    writer.writerows([_harmless(cell) for cell in row] for row in task.quarantine.rows)
+    writer.writerow(quarantine.columns)
+    writer.writerows([_harmless(cell) for cell in row] for row in quarantine.rows)
     path = Path(folder) / "quarantine.csv"
     _files.write_atomically(path, text.getvalue())
     return path

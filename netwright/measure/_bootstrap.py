@@ -14,6 +14,7 @@ The statistic must be a function of column means, as accuracy, F1, log loss, RMS
 all resamples are one matrix product of counts and rows.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -73,14 +74,15 @@ def bootstrap(
     """
     rows = rows.double()  # sums of many small terms
     n = len(rows if kind is None else kind)
-    if n < _FEWEST_ROWS:
-        return unresolved(n, f"{n} rows are too few for a bootstrap interval.", confidence, unit)
     ones = torch.ones(n, dtype=torch.double, device=rows.device)
     counts = ones if kind is None else torch.bincount(kind, minlength=len(rows)).double()
     mean = counts @ rows / n
     value = statistic(mean)
     if not value.isfinite():
         return unresolved(n, "The measure is undefined on these rows (0/0).", confidence, unit)
+    if n < _FEWEST_ROWS:  # the number can rank, but nothing is known of its error
+        reason = f"{n} rows are too few for a bootstrap interval."
+        return dataclasses.replace(unresolved(n, reason, confidence, unit), value=value.item())
     again = statistic(
         resampled_means(rows, kind=kind, n_resamples=n_resamples, generator=generator)
     )

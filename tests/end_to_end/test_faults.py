@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import netwright as nw
+from netwright.data import DataError
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>document.title='owned'</script>"
@@ -84,3 +85,15 @@ def test_the_report_of_a_real_run_opens_offline(digits_run, tmp_path, width):
         assert (tmp_path / f"report-{width}.png").stat().st_size > 20_000
         browser.close()
     assert digits_run.report.stat().st_size < 2_000_000
+
+
+def test_too_many_bad_rows_end_the_build_and_are_listed(tmp_path):
+    path = tmp_path / "table.csv"
+    lines = ["a,y", *(f"{i * i % 37},{i / 7 if i % 5 else 'inf'}" for i in range(60))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match=r"listed in .*quarantine.csv"):
+        nw.build(str(path), target="y", budget="10 steps", out=tmp_path / "run")
+    listed = (tmp_path / "run" / "quarantine.csv").read_text(encoding="utf-8").splitlines()
+    assert len(listed) == 1 + 12
+    path.write_text(path.read_text(encoding="utf-8").replace("inf", "1"), encoding="utf-8")
+    nw.build(str(path), target="y", budget="10 steps", out=tmp_path / "run")  # mended, it runs

@@ -70,7 +70,7 @@ def test_values_are_measured_one_by_one(regression_subject, generator):
 def test_few_rows_keep_the_table_and_say_what_is_unresolved(classifier_subject):
     found = performance(classifier_subject(torch.eye(3), torch.arange(3)))
     loss = next(row for row in found.evidence[0].rows if row[0].startswith("log loss"))
-    assert loss[1] is None and "too few" in loss[-1]
+    assert loss[2] is None and loss[3] is None and "too few" in loss[-1]
 
 
 def test_outputs_that_are_not_finite_are_reported(regression_subject):
