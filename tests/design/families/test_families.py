@@ -159,13 +159,13 @@ def test_arguments_are_keywords_with_defaults(name):
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("residual_cnn", {"widths": [4, 8], "blocks": [1]}, "one number for each of the 2 `widths`"),
+        ("residual_cnn", {"widths": [4, 8], "blocks": [1]}, "number for each of the 2 `widths`"),
         ("residual_cnn", {"widths": [], "blocks": []}, "one number for each of the 0 `widths`"),
         ("small_cnn", {"widths": [4], "strides": [1, 2]}, "one number for each of the 1 `widths`"),
         ("tabm", {"n_members": 0}, "must be positive; got 0 and 2"),
         ("tabm", {"depth": 0}, "must be positive; got 16 and 0"),
         ("tabm", {"numbers": "piecwise"}, "got 'piecwise'. Did you mean `piecewise`?"),
-        ("table_mlp", {"numbers": "xyz"}, "must be one of standard, piecewise, periodic; got 'xyz'"),
+        ("table_mlp", {"numbers": "xyz"}, "one of standard, piecewise, periodic; got 'xyz'"),
         ("text_bag", {"longest": 4}, "`longest` must be 1, 2 or 3"),
         ("text_transformer", {"width": 9}, "`width` must be a multiple of the 4 heads"),
     ],

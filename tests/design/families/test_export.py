@@ -1,0 +1,56 @@
+"""What every family builds is shipped as ONNX and computes the same there."""
+
+import pytest
+import torch
+
+from netwright._rng import seeded
+from netwright.artefact import Session, write
+from netwright.data import Schema
+from netwright.design import Design, build_network, design_to_json
+
+from ..samples import FAMILIES, INPUTS, LABELS, TARGETS, rows_for
+
+CASES = {
+    "residual_cnn": ("image 3x32x32", "class"),
+    "small_cnn": ("image 1x8x8", "value"),
+    "table_mlp": ("table mixed", "values"),
+    "tabm": ("table mixed", "class"),
+    "text_bag": ("text", "class"),
+    "text_cnn": ("text", "labels"),
+    "text_gru": ("text", "class"),
+    "text_linear": ("text", "class"),
+    "text_transformer": ("text", "value"),
+}
+
+
+def test_every_family_is_exported():
+    assert CASES.keys() == FAMILIES.keys()
+
+
+@pytest.mark.slow  # half a second a family, and two for the first: nearly all torch's exporter
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", CASES)
+def test_onnx_runtime_agrees_with_torch(name, tmp_path, generator):
+    where, target = CASES[name]
+    check(Design(name, name, FAMILIES[name]), Schema(INPUTS[where], TARGETS[target]), tmp_path,
+          generator)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+def test_an_ensemble_for_labels_agrees_too(tmp_path, generator):
+    design = Design("x", "tabm", {**FAMILIES["tabm"], "numbers": "periodic"})
+    check(design, Schema(INPUTS["table mixed"], LABELS), tmp_path, generator)
+
+
+def check(design, schema, folder, generator):
+    network = build_network(design, schema, seed=0).eval()
+    with seeded(9), torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    x = rows_for(schema, 7, generator)
+    written = write(network, schema, design=design_to_json(design), folder=folder, sample=x[:2])
+    session = Session(written.onnx)
+    for batch in (x, x[:1]):
+        # float32 sums of a few hundred terms; values are some tens
+        torch.testing.assert_close(session.predict(batch), network(batch), atol=1e-4, rtol=1e-5)
