@@ -43,6 +43,8 @@ class Checkpoint:
             name: tensor.detach().to("cpu", copy=True).contiguous()
             for name, tensor in self.tensors.items()
         }
+        for torn in folder.glob(f".{_NAME}.*.tmp"):
+            torn.unlink()  # left by a process that was killed while it wrote
         metadata = {"format": str(_FORMAT), "state": json.dumps(self.state)}
         write_atomically(folder / _NAME, save(tensors, metadata))
 

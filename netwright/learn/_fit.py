@@ -144,6 +144,11 @@ def fit(
     example = train.take([0])
     direct = fabric is None
     fabric = fabric or make_fabric(device, example=example)
+    if recipe.batch_size < fabric.world_size:
+        raise ValueError(
+            f"`batch_size` must be at least the {fabric.world_size} processes of `fabric`; got "
+            f"{recipe.batch_size}."
+        )
     home = next((p.device for p in network.parameters()), torch.device("cpu"))
     with deterministic(fabric.device), _rng.seeded(_rng.child_seed(seed, "fit")):
         learner = Learner(
@@ -165,7 +170,7 @@ def fit(
         )
         if saved is not None:
             training.restore(saved)
-        mine = folder if fabric.is_global_zero else None
+        mine = folder if fabric.is_global_zero and training.stopped is None else None
         with event_log(mine, step=training.step) as log:
             listeners = (log, on_epoch) if on_epoch and fabric.is_global_zero else (log,)
             training.run(

@@ -25,6 +25,13 @@ def test_round_trip_is_exact(tmp_path):
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["checkpoint.safetensors"]
 
 
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    (tmp_path / ".checkpoint.safetensors.1.tmp").write_bytes(b"torn")
+    assert read_checkpoint(tmp_path) is None
+    Checkpoint({"a": torch.ones(1)}, STATE).write(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
 def test_no_checkpoint_is_none(tmp_path):
     assert read_checkpoint(tmp_path) is None
 

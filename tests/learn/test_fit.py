@@ -203,7 +203,9 @@ def test_killed_process_is_resumed_with_the_same_bits(tmp_path, train, validatio
 def test_finished_training_is_not_repeated(tmp_path):
     call = {"target": TINY, "recipe": RECIPE, "steps": 60, "seed": 0, "folder": tmp_path}
     first = fit(line(), tiny(), tiny(), **call)
+    events = set((tmp_path / "events").iterdir())
     again = fit(line(), tiny(), tiny(), on_epoch=pytest.fail, **call)
+    assert set((tmp_path / "events").iterdir()) == events
     assert same_weights(first.network, again.network)
     assert (again.epochs, again.steps, again.stopped) == (first.epochs, 60, "steps")
 
