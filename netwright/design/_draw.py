@@ -1,7 +1,7 @@
 """Draw a network as a chain of blocks, with the shape that leaves each and its parameters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import torch
@@ -19,7 +19,7 @@ _DEEPEST = 4
 # Blocks that are shown whole, and how a person would call them.
 _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.ConvNorm: lambda m: _convolution(m[0]) + (", ReLU" if len(m) > 2 else ""),  # type: ignore
-    layers.Residual: lambda m: f"residual: 2 × [{_convolution(m.branch[0][0])}]",  # type: ignore
+    layers.Residual: lambda m: f"residual {_convolution(m.branch[0][0])}",  # type: ignore
     layers.Separable: lambda m: f"separable {_convolution(m[0][0])}",  # type: ignore
     layers.SqueezeExcitation: lambda m: "squeeze and excitation",
     layers.GlobalPool: lambda m: "average over the image",
@@ -27,18 +27,19 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.Denormalise: lambda m: "back to the target's units",
     layers.TableEncoder: lambda m: _columns(m),
     layers.NgramBag: lambda m: f"sum over n-grams of up to {m.longest} words",  # type: ignore
+    layers.NaiveBayesBag: lambda m: f"linear in n-grams of up to {m.bag.longest} words",  # type: ignore
+    layers.TextConvolution: lambda m: _filters(m),
     layers.TransformerBlock: lambda m: f"attention ({m.attention.n_heads} heads) + network",  # type: ignore
     layers.BatchEnsembleLinear: lambda m: f"{len(m.bias)} linear maps, shared weights",  # type: ignore
     layers.LinearEach: lambda m: f"{len(m.weight)} linear maps",  # type: ignore
     nn.Linear: lambda m: f"linear, {m.in_features} to {m.out_features}",
-    nn.Conv1d: lambda m: f"{m.out_channels} filters over {m.kernel_size[0]} words",  # type: ignore
     nn.Conv2d: lambda m: _convolution(m),  # type: ignore
     nn.Embedding: lambda m: f"vectors of {m.num_embeddings:,} words",
     nn.GRU: lambda m: f"GRU, state of {m.hidden_size}",
-    nn.ReLU: lambda m: "ReLU",
     nn.LayerNorm: lambda m: "layer normalisation",
 }
-_UNSEEN = (nn.Dropout, layers.TokenDropout, layers.StochasticDepth, nn.Identity, nn.ConstantPad1d)
+_UNSEEN = (nn.Dropout, layers.TokenDropout, layers.StochasticDepth, nn.Identity)
+_ACTIVATIONS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)  # written on the box before
 _MIXING = (
     layers.ConvNorm,
     layers.Residual,
@@ -46,9 +47,10 @@ _MIXING = (
     layers.TransformerBlock,
     layers.BatchEnsembleLinear,
     layers.LinearEach,
+    layers.NaiveBayesBag,
     layers.NgramBag,
+    layers.TextConvolution,
     nn.Linear,
-    nn.Conv1d,
     nn.Conv2d,
     nn.GRU,
 )
@@ -101,8 +103,13 @@ def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
         for handle in handles:
             handle.remove()
         network.train(was_training)
-    return tuple(
-        Block(
+    blocks: list[Block] = []
+    for path, module, shape in ran:
+        if isinstance(module, _ACTIVATIONS) and blocks:
+            label = f"{blocks[-1].label}, {type(module).__name__}"
+            blocks[-1] = replace(blocks[-1], label=label)
+            continue
+        block = Block(
             path=path,
             label=_label(module),
             shape=shape,
@@ -110,8 +117,8 @@ def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
             is_mixing=isinstance(module, _MIXING),
             is_residual=isinstance(module, layers.Residual | layers.TransformerBlock),
         )
-        for path, module, shape in ran
-    )
+        blocks.append(block)
+    return tuple(blocks)
 
 
 def draw(network: nn.Module | Design, schema: Schema) -> str:
@@ -130,7 +137,10 @@ def draw(network: nn.Module | Design, schema: Schema) -> str:
     blocks = blocks_of(network, schema)
     total = sum(p.numel() for p in network.parameters())
     first = Block("input", f"{schema.input.kind} input", schema.input.shape, 0)
-    chain = (first, *blocks)
+    meaning = {"class": "one logit a class", "labels": "one logit a label"}
+    outcome = meaning.get(schema.target.kind, "values in the target's units")
+    last = Block("output", outcome, (schema.target.width,), 0)
+    chain = (first, *blocks, last)
     height = len(chain) * (_ROW + _GAP) + 12
     story = "; ".join(f"{b.path}: {b.label}, {_sizes(b)}" for b in chain)
     parts = [
@@ -219,14 +229,23 @@ def _short(text: str, length: int) -> str:
 
 
 def _convolution(module: nn.Conv2d) -> str:
-    size = " × ".join(str(k) for k in module.kernel_size)
-    halved = f", every {module.stride[0]}nd pixel" if module.stride[0] == 2 else ""
+    size = "×".join(str(k) for k in module.kernel_size)
+    halved = ", halves" if module.stride[0] == 2 else ""
     return f"{size} convolution, {module.out_channels} channels{halved}"
+
+
+def _filters(module: nn.Module) -> str:
+    windows = [each[1].kernel_size[0] for each in module.filters]  # type: ignore
+    listed = ", ".join(str(window) for window in windows)
+    return f"{module.out_features} filters over {listed} words, maximum"
 
 
 def _columns(module: nn.Module) -> str:
     numbers = len(module.number_places)  # type: ignore[arg-type]
     categories = len(module.category_places)  # type: ignore[arg-type]
     booleans = len(module.boolean_places)  # type: ignore[arg-type]
-    kinds = [("numbers", numbers), ("booleans", booleans), ("categories", categories)]
-    return "encode " + ", ".join(f"{n} {kind}" for kind, n in kinds if n)
+    kinds = [(numbers, "number"), (booleans, "boolean"), (categories, "category")]
+    plural = {"number": "numbers", "boolean": "booleans", "category": "categories"}
+    return "encode " + ", ".join(
+        f"{n} {kind if n == 1 else plural[kind]}" for n, kind in kinds if n
+    )
