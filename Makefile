@@ -31,7 +31,7 @@ demo: $(VENV)/.core  ## build a network for handwritten digits against three req
 check: $(VENV)/.dev  ## format, lint, spelling, types, and the whole test suite (what CI runs)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/codespell netwright tests benchmarks docs examples README.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/codespell netwright benchmarks docs examples README.md CONTRIBUTING.md CHANGELOG.md
 	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not claim"
 
