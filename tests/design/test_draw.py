@@ -1,0 +1,121 @@
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from torch import nn
+
+from netwright._rng import seeded
+from netwright.data import Input, Schema
+from netwright.design import Design, blocks_of, build_network, draw
+
+from .samples import CLASS, FAMILIES, INPUTS, MIXED, VALUE, reads
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "<script>alert('x')</script>&\"]]>"
+SCHEMA = Schema(INPUTS["image 1x8x8"], CLASS)
+
+
+def parsed(svg):
+    root = ElementTree.fromstring(svg)
+    assert root.tag == f"{SVG}svg"
+    return root
+
+
+def plain(root):
+    return [element.tag.removeprefix(SVG) for element in root.iter()]
+
+
+@pytest.mark.parametrize("target", [CLASS, VALUE], ids=["class", "value"])
+@pytest.mark.parametrize("defaults", [True, False], ids=["defaults", "small"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_drawn_and_described(name, defaults, target):
+    schema = Schema(next(i for where, i in INPUTS.items() if reads(name, where)), target)
+    design = Design("x", name, {} if defaults else FAMILIES[name])
+    network = build_network(design, schema, seed=0)
+    root = parsed(draw(design, schema))
+    assert draw(design, schema) == draw(network, schema)
+    title, story = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
+    assert root.get("role") == "img"
+    assert root.get("aria-labelledby").split() == [title.get("id"), story.get("id")]
+    total = sum(p.numel() for p in network.parameters())
+    blocks = blocks_of(network, schema)
+    assert title.text == f"The network: {len(blocks)} blocks, {total:,} parameters"
+    assert story.text.count("; ") == len(blocks)
+    boxes = [g for g in root.findall(f"{SVG}g") if g.find(f"{SVG}title") is not None]
+    assert len(boxes) == len(blocks) + 1  # and the input
+    height = float(root.get("viewBox").split()[3])
+    for box in boxes:
+        rect = box.find(f"{SVG}rect")
+        assert 0 <= float(rect.get("y")) <= height - float(rect.get("height"))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_blocks_end_in_the_outputs_and_count_weights_once(name):
+    schema = Schema(next(i for where, i in INPUTS.items() if reads(name, where)), CLASS)
+    network = build_network(Design("x", name, FAMILIES[name]), schema, seed=0)
+    blocks = blocks_of(network, schema)
+    modules = dict(network.named_modules())
+    for block in blocks:
+        own = sum(p.numel() for p in modules[block.path].parameters())
+        assert block.n_parameters == own
+    assert sum(b.n_parameters for b in blocks) <= sum(p.numel() for p in network.parameters())
+    assert blocks[-1].shape[-1] == 3
+    assert any(b.is_mixing for b in blocks)
+
+
+def test_labels_say_what_layers_do():
+    design = Design("x", "residual_cnn", {"widths": [4, 8], "blocks": [0, 1]})
+    blocks = blocks_of(build_network(design, SCHEMA, seed=0), SCHEMA)
+    assert [(b.label, b.shape, b.is_residual) for b in blocks] == [
+        ("normalise each channel", (1, 8, 8), False),
+        ("3 × 3 convolution, 4 channels, ReLU", (4, 8, 8), False),
+        ("residual: 2 × [3 × 3 convolution, 8 channels, every 2nd pixel]", (8, 4, 4), True),
+        ("average over the image", (8,), False),
+        ("linear, 8 to 3", (3,), False),
+    ]
+
+
+def test_columns_are_counted_by_kind():
+    schema = Schema(Input("table", (6,), columns=MIXED), CLASS)
+    network = build_network(Design("x", "table_mlp"), schema, seed=0)
+    assert blocks_of(network, schema)[0].label == "encode 4 numbers, 1 booleans, 1 categories"
+
+
+class Odd(nn.Module):
+    def forward(self, x):
+        return x
+
+
+def test_hostile_names_are_escaped():
+    with seeded(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    network.add_module(HOSTILE.replace(".", ""), type(HOSTILE, (Odd,), {})())
+    svg = draw(network, SCHEMA)
+    root = parsed(svg)
+    assert "script" not in plain(root)
+    assert "<script" not in svg
+    shown = "".join(root.itertext())
+    assert HOSTILE in shown  # as text
+
+
+def test_drawing_leaves_the_network_as_it_was():
+    network = build_network(Design("x", "residual_cnn"), SCHEMA, seed=0).train()
+    before = {key: t.clone() for key, t in network.state_dict().items()}
+    draw(network, SCHEMA)
+    assert network.training and all(m.training for m in network.modules())
+    after = network.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert not any(m._forward_hooks for m in network.modules())
+
+
+def test_hooks_are_removed_when_the_network_fails():
+    with seeded(0):
+        network = nn.Sequential(nn.Linear(5, 3))
+    with pytest.raises(RuntimeError):
+        draw(network, SCHEMA)
+    assert not any(m._forward_hooks for m in network.modules())
+
+
+def test_networks_in_float64_are_drawn_too():
+    network = build_network(Design("x", "small_cnn"), SCHEMA, seed=0).double()
+    assert draw(network, SCHEMA) == draw(network.float(), SCHEMA)

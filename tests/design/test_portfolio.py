@@ -1,0 +1,82 @@
+import pytest
+
+from netwright import learn
+from netwright.data import Input, Schema
+from netwright.design import build_network, design_from_json, design_to_json, portfolio
+
+from .samples import CLASS, INPUTS, VALUE, rows_for
+
+SIZES = (1, 300, 3_000, 15_000, 100_000)
+LARGE_TEXT = Input("text", (9,), vocabulary=tuple(f"word{i}" for i in range(5_000)))
+EVERY = pytest.mark.parametrize("name", INPUTS)
+
+
+def proposals(name):
+    """Every portfolio for an input: all sizes of training split, classes and values."""
+    for n_train in SIZES:
+        for target in (CLASS, VALUE):
+            yield target, portfolio(Schema(INPUTS[name], target), n_train)
+
+
+def n_parameters(design, schema):
+    network = build_network(design, schema, seed=0)
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("target", [CLASS, VALUE], ids=["class", "value"])
+@pytest.mark.parametrize("n_train", [300, 15_000])
+@pytest.mark.parametrize("name", [*INPUTS, "text of 5,000 words"])
+def test_smallest_first(name, n_train, target):
+    schema = Schema(INPUTS.get(name, LARGE_TEXT), target)
+    sizes = [n_parameters(d, schema) for d in portfolio(schema, n_train)]
+    assert sizes == sorted(sizes)
+
+
+@EVERY
+def test_several_designs_of_different_names(name):
+    for _, designs in proposals(name):
+        assert len(designs) >= 2
+        assert len({d.name for d in designs}) == len(designs)
+        assert all(design_from_json(design_to_json(d)) == d for d in designs)
+
+
+@EVERY
+def test_every_proposal_reads_the_task(name, generator):
+    schema = Schema(INPUTS[name], CLASS)
+    x = rows_for(schema, 2, generator)
+    for n_train in (300, 100_000):
+        for design in portfolio(schema, n_train):
+            assert build_network(design, schema, seed=0).eval()(x).shape == (2, 3)
+
+
+@EVERY
+def test_what_recipes_name_exists(name):
+    for _, designs in proposals(name):
+        for recipe in (d.recipe for d in designs):
+            for used in (recipe.optimizer, recipe.schedule, *recipe.augment):
+                assert used in learn.__all__
+                assert callable(getattr(learn, used))
+            assert 0 <= recipe.label_smoothing < 1
+            assert 0 <= recipe.average < 1
+
+
+@EVERY
+def test_grey_images_are_never_flipped_and_only_images_are_changed(name):
+    for _, designs in proposals(name):
+        for recipe in (d.recipe for d in designs):
+            if INPUTS[name].kind != "image":
+                assert recipe.augment == () and recipe.mixup == 0
+            elif INPUTS[name].shape[0] == 1:  # digits: a mirror image means something else
+                assert "flip" not in recipe.augment
+
+
+@EVERY
+def test_values_get_no_smoothed_labels(name):
+    for target, designs in proposals(name):
+        assert target is CLASS or all(d.recipe.label_smoothing == 0 for d in designs)
+
+
+@pytest.mark.parametrize("n_train", [0, -1])
+def test_rows_are_needed(n_train):
+    with pytest.raises(ValueError, match=f"`n_train` must be positive; got {n_train}"):
+        portfolio(Schema(INPUTS["text"], CLASS), n_train)
