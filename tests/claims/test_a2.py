@@ -11,7 +11,8 @@ def test_claim_is_met():
     found = a2.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
     counts = found.evidence[0]
-    assert len(counts.rows) >= 20 and all(row[-1] == 0 and row[2] > 0 for row in counts.rows)
+    assert all(row[-1] == 0 for row in counts.rows)
+    assert sum(row[2] > 0 for row in counts.rows) >= 20  # linear models of words multiply nothing
     assert found.seconds < 90
 
 
@@ -19,7 +20,9 @@ def test_claim_is_met():
 def test_counts_of_every_network_agree():
     for name, network, x in a2._networks(seed=1):
         _, _, ours, theirs = a2._count(name, network, x)
-        assert ours == theirs > 0, name
+        assert ours == theirs, name
+        # A linear model of words looks its weights up and adds them: nothing is multiplied.
+        assert ours > 0 or "linear in words" in name, name
 
 
 def test_planted_wrong_count_is_seen(monkeypatch):

@@ -129,6 +129,7 @@ def test_theme_follows_the_reader_and_the_switch(visit):
     assert light != dark
     page.get_by_role("button", name="Dark theme").click()
     assert background(page) == dark
+    page.wait_for_timeout(1000)  # Chromium stores a page's choice in another process
     page.reload()
     assert background(page) == dark
     page.get_by_role("button", name="Light theme").click()
