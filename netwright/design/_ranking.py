@@ -43,9 +43,10 @@ def shortfall(requirement: Requirement, value: float) -> float:
         value: in base units.
 
     Returns:
-        The logarithm of a ratio, 0 if the bound holds: of the errors (1 - value) to (1 - bound) for
-        a share that must be large, else of value and bound. 0.69 is twice too much. Infinite if the
-        value is not finite.
+        0 if the bound holds, else the logarithm of a ratio: of the errors (1 - value) to
+        (1 - bound) for a share that must be large, of value and bound where it must be small. 0.69
+        is twice too much. Where no such ratio exists (a bound of 0, or a share of 1), the
+        difference. Infinite if the value is not finite.
     """
     if not math.isfinite(value):
         return math.inf
@@ -54,8 +55,9 @@ def shortfall(requirement: Requirement, value: float) -> float:
     bound = requirement.bound
     if requirement.comparison == ">=" and 0 <= bound < 1 and value <= 1:
         return math.log((1 - value) / (1 - bound))
-    low, high = sorted((value, bound))
-    return math.log(high / low) if low > 0 else high - low
+    if requirement.comparison == ">=" or bound <= 0:  # a value of 0 must not fall short by less
+        return abs(value - bound)
+    return math.log(value / bound)
 
 
 def higher_is_better(metric: str) -> bool:

@@ -8,6 +8,7 @@ Departs:  the last rung gets at least 60 percent of the budget, since a network 
 Notation: `designs` = arms, share of a rung = r_k / B.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from netwright.design._design import Candidate, Design
@@ -118,10 +119,11 @@ class SuccessiveHalving:
 
     def _rank(self, record: Record) -> tuple[float, ...]:
         found = record.measurements
+        is_useless = self._metric not in found or not math.isfinite(found[self._metric].value)
         missed = sum(
             shortfall(q, found[q.text].value) for q in self._requirements if q.text in found
         )
-        return (missed, *ranking_key(record, self._metric))
+        return (is_useless, missed, *ranking_key(record, self._metric))
 
     def _meets(self, record: Record) -> bool:
         found = record.measurements

@@ -40,9 +40,9 @@ def test_every_family_is_drawn_and_described(name, defaults, target):
     total = sum(p.numel() for p in network.parameters())
     blocks = blocks_of(network, schema)
     assert title.text == f"The network: {len(blocks)} blocks, {total:,} parameters"
-    assert story.text.count("; ") == len(blocks)
+    assert story.text.count("; ") == len(blocks) + 1
     boxes = [g for g in root.findall(f"{SVG}g") if g.find(f"{SVG}title") is not None]
-    assert len(boxes) == len(blocks) + 1  # and the input
+    assert len(boxes) == len(blocks) + 2  # and the input and the output
     height = float(root.get("viewBox").split()[3])
     for box in boxes:
         rect = box.find(f"{SVG}rect")
@@ -68,8 +68,8 @@ def test_labels_say_what_layers_do():
     blocks = blocks_of(build_network(design, SCHEMA, seed=0), SCHEMA)
     assert [(b.label, b.shape, b.is_residual) for b in blocks] == [
         ("normalise each channel", (1, 8, 8), False),
-        ("3 × 3 convolution, 4 channels, ReLU", (4, 8, 8), False),
-        ("residual: 2 × [3 × 3 convolution, 8 channels, every 2nd pixel]", (8, 4, 4), True),
+        ("3×3 convolution, 4 channels, ReLU", (4, 8, 8), False),
+        ("residual 3×3 convolution, 8 channels, halves", (8, 4, 4), True),
         ("average over the image", (8,), False),
         ("linear, 8 to 3", (3,), False),
     ]
@@ -78,7 +78,7 @@ def test_labels_say_what_layers_do():
 def test_columns_are_counted_by_kind():
     schema = Schema(Input("table", (6,), columns=MIXED), CLASS)
     network = build_network(Design("x", "table_mlp"), schema, seed=0)
-    assert blocks_of(network, schema)[0].label == "encode 4 numbers, 1 booleans, 1 categories"
+    assert blocks_of(network, schema)[0].label == "encode 4 numbers, 1 boolean, 1 category"
 
 
 class Odd(nn.Module):
