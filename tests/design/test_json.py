@@ -3,7 +3,7 @@ import math
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.design import Design, design_from_json, design_to_json
@@ -33,6 +33,7 @@ def with_recipe(**entries):
     return changed(recipe={**recipe, **entries})
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.dictionaries(st.text(), PLAIN, max_size=3))
 def test_a_design_comes_back_equal(name, family, parameters):
     design = Design(name, family, parameters)
