@@ -2,33 +2,45 @@
 
 Paper:    Jamieson, Talwalkar. Non-stochastic Best Arm Identification and Hyperparameter
           Optimization. AISTATS 2016, arXiv:1502.07943, figure 3 (Successive Halving).
+          Hestness et al. Deep Learning Scaling is Predictable, Empirically. 2017,
+          arXiv:1712.00409, section 2 (errors fall by a power of what is spent).
 Departs:  the last rung gets at least 60 percent of the budget, since a network and not only its
-          rank is wanted; at most two rungs stand before it; a design that already meets every
-          requirement wins over better but larger ones.
+          rank is wanted; two rungs stand before it. Small networks lead early and are overtaken
+          later, so the leader of the first rung meets the best of the larger designs in the second,
+          and the winner is the one whose error, by the power law through both rungs, will be lower.
+          A design that already meets every requirement wins over better but larger ones.
 Notation: `designs` = arms, share of a rung = r_k / B.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from netwright.design._design import Candidate, Design
-from netwright.design._ranking import asks_for_learning, ranking_key, shortfall, size_of
+from netwright.design._ranking import (
+    asks_for_learning,
+    higher_is_better,
+    ranking_key,
+    shortfall,
+    size_of,
+)
 from netwright.design._record import Record
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
 
 __all__ = ["SuccessiveHalving"]
 
-# Fidelity of all early rungs together, beside 1.0 for the last: 0.6 / 1.6 = 37.5 % of the budget.
-_EARLY = 0.6
+# Fidelity of the early rungs, beside 1.0 for the last: 0.6 / 1.6 = 37.5 % of the budget.
+_FIRST, _SECOND = 0.2, 0.4
 _FINALISTS = 2
+_STEEPEST = 0.7  # errors of larger powers of the budget are noise of small validation splits
 
 
 class SuccessiveHalving:
     """A search by rungs. Deterministic: the same measurements give the same candidates.
 
-    Up to three designs are compared in one rung; more go through two rungs, the second for the best
-    two. The last candidate is the winner, trained in full. A single design is trained at once.
+    All designs are trained a little; the leader and the best of the larger ones more; the one that
+    promises more in full. A single design is trained in full at once.
     """
 
     def __init__(
@@ -54,6 +66,7 @@ class SuccessiveHalving:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"`designs` must have different names; {twice!r} occurs twice.")
+        self._order = {name: place for place, name in enumerate(names)}
         self._requirements = tuple(requirements)
         self._metric = metric
         self._records: list[Record] = []
@@ -81,7 +94,7 @@ class SuccessiveHalving:
                 raise RuntimeError(f"Tell candidates {waiting} before asking for the next rung.")
             if not self._plan:
                 return None
-            self._open(self._best(self._plan[0][0]))
+            self._open(self._finalists() if len(self._plan) > 1 else [self._winner()])
         candidate = self._queue.pop(0)
         self._pending.append(candidate)
         return candidate
@@ -108,22 +121,61 @@ class SuccessiveHalving:
             self._queue.append(Candidate(self._number, design, fidelity))
             self._number += 1
 
-    def _best(self, count: int) -> list[Design]:
+    def _finalists(self) -> list[Design]:
+        ranked = sorted(self._records, key=self._rank)
+        sure = [r for r in ranked if self._meets(r)]
+        leader = min(sure, key=_by_size) if sure else ranked[0]
+        others = [r for r in ranked if r is not leader]
+        larger = [r for r in others if self._place(r) > self._place(leader)]
+        larger = [r for r in larger if not self._is_useless(r)]
+        return [r.candidate.design for r in (leader, (larger or others)[0])]
+
+    def _winner(self) -> Design:
         latest = max(r.candidate.fidelity for r in self._records)
         rung = [r for r in self._records if r.candidate.fidelity == latest]
         sure = [r for r in rung if self._meets(r)]
-        if sure and count == 1:
-            return [min(sure, key=lambda r: (size_of(r), r.candidate.number)).candidate.design]
-        ranked = sorted(rung, key=self._rank)
-        return [r.candidate.design for r in ranked[:count]]
+        if sure:
+            return min(sure, key=_by_size).candidate.design
+        return min(rung, key=lambda r: self._rank(self._projected(r))).candidate.design
+
+    def _projected(self, late: Record) -> Record:
+        """Put the metric that a full training promises in place of the one measured."""
+        early = next(r for r in self._records if r.candidate.design == late.candidate.design)
+        if self._is_useless(early) or self._is_useless(late):
+            return late
+        before, after = early.measurements[self._metric], late.measurements[self._metric]
+        spent = late.candidate.fidelity / early.candidate.fidelity
+        higher = higher_is_better(self._metric)
+
+        def error(found: Measurement) -> float:
+            if higher:
+                return max(1 - found.value, 0.5 / max(found.n, 1))  # no error seen is not none
+            return max(found.value, 1e-30)
+
+        power = math.log(error(before) / error(after)) / math.log(spent)
+        power = min(max(power, 0.0), _STEEPEST)
+        promised = error(after) * late.candidate.fidelity**power
+        value = 1 - promised if higher else promised
+        names = {self._metric} | {q.text for q in self._requirements if q.quantity == self._metric}
+        hoped = {
+            name: replace(found, value=value) if name in names else found
+            for name, found in late.measurements.items()
+        }
+        return replace(late, measurements=hoped)
+
+    def _place(self, record: Record) -> int:
+        return self._order[record.candidate.design.name]
+
+    def _is_useless(self, record: Record) -> bool:
+        found = record.measurements.get(self._metric)
+        return found is None or not math.isfinite(found.value)
 
     def _rank(self, record: Record) -> tuple[float, ...]:
         found = record.measurements
-        is_useless = self._metric not in found or not math.isfinite(found[self._metric].value)
         missed = sum(
             shortfall(q, found[q.text].value) for q in self._requirements if q.text in found
         )
-        return (is_useless, missed, *ranking_key(record, self._metric))
+        return (self._is_useless(record), missed, *ranking_key(record, self._metric))
 
     def _meets(self, record: Record) -> bool:
         found = record.measurements
@@ -132,10 +184,11 @@ class SuccessiveHalving:
         )
 
 
+def _by_size(record: Record) -> tuple[float, int]:
+    return size_of(record), record.candidate.number
+
+
 def _plan(n: int) -> list[tuple[int, float]]:
     if n == 1:
         return [(1, 1.0)]
-    if n <= 3:
-        return [(n, round(_EARLY / n / 1.5, 3)), (1, 1.0)]
-    each = round(_EARLY / 2 / n, 3)
-    return [(n, each), (_FINALISTS, _EARLY / 2 / _FINALISTS), (1, 1.0)]
+    return [(n, round(_FIRST / n, 3)), (_FINALISTS, _SECOND / _FINALISTS), (1, 1.0)]

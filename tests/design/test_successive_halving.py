@@ -46,10 +46,10 @@ def accuracies(**values):
     ("n", "plan"),
     [
         (1, [(1.0, ["a"])]),
-        (2, [(0.2, ["a", "b"]), (1.0, ["b"])]),
-        (3, [(0.133, ["a", "b", "c"]), (1.0, ["c"])]),
-        (4, [(0.075, ["a", "b", "c", "d"]), (0.15, ["d", "c"]), (1.0, ["d"])]),
-        (5, [(0.06, ["a", "b", "c", "d", "e"]), (0.15, ["e", "d"]), (1.0, ["e"])]),
+        (2, [(0.1, ["a", "b"]), (0.2, ["b", "a"]), (1.0, ["b"])]),
+        (3, [(0.067, ["a", "b", "c"]), (0.2, ["c", "b"]), (1.0, ["c"])]),
+        (4, [(0.05, ["a", "b", "c", "d"]), (0.2, ["d", "c"]), (1.0, ["d"])]),
+        (5, [(0.04, ["a", "b", "c", "d", "e"]), (0.2, ["e", "d"]), (1.0, ["e"])]),
     ],
 )
 def test_the_plan_to_the_unit(n, plan):
@@ -58,7 +58,8 @@ def test_the_plan_to_the_unit(n, plan):
     assert [c.number for c in asked] == list(range(len(asked)))
     assert all(c.parent is None for c in asked)
     total = sum(c.fidelity for c in asked)
-    assert asked[-1].fidelity / total >= 0.6  # a network is wanted, not only its rank
+    # a network is wanted, not only its rank; fidelities are rounded to a thousandth
+    assert asked[-1].fidelity / total >= 0.6 or total == pytest.approx(1.6, abs=0.002)
 
 
 @pytest.mark.parametrize("n", range(1, 6))
@@ -90,7 +91,7 @@ def test_same_measurements_same_candidates_in_any_order_of_telling(generator):
 
 def test_ties_go_to_the_design_that_comes_first():
     assert by_rung(run(4, accuracies(a=0.5, b=0.5, c=0.5, d=0.5)))[1:] == [
-        (0.15, ["a", "b"]),
+        (0.2, ["a", "b"]),
         (1.0, ["a"]),
     ]
 
@@ -98,9 +99,10 @@ def test_ties_go_to_the_design_that_comes_first():
 def test_only_the_latest_rung_decides():
     def measure(name, fidelity):
         early = {"a": 0.9, "b": 0.8, "c": 0.1, "d": 0.1}
-        return {"accuracy": early[name] if fidelity < 0.1 else {"a": 0.2, "b": 0.3}.get(name, 0)}
+        late = {"a": 0.2, "b": 0.3}
+        return {"accuracy": early[name] if fidelity < 0.1 else late.get(name, 0)}
 
-    assert by_rung(run(4, measure))[1:] == [(0.15, ["a", "b"]), (1.0, ["b"])]
+    assert by_rung(run(4, measure))[1:] == [(0.2, ["a", "b"]), (1.0, ["b"])]
 
 
 def test_a_metric_of_which_less_is_better():
@@ -125,10 +127,41 @@ def test_the_smallest_that_surely_meets_wins_over_better_ones():
     assert run(3, measure, requirements=[ENOUGH, SMALL])[-1].design.name == "b"
 
 
-def test_the_smallest_wins_only_at_the_last_rung():
-    measure = with_bounds(a=(0.92, 10), b=(0.99, 20), c=(0.98, 30), d=(0.5, 5))
+def test_the_smallest_that_surely_meets_leads_into_the_second_rung():
+    measure = with_bounds(a=(0.92, 10), b=(0.99, 20), c=(0.98, 30), d=(0.5, 50))
     rungs = by_rung(run(4, measure, requirements=[ENOUGH, SMALL]))
-    assert rungs[1:] == [(0.15, ["b", "c"]), (1.0, ["b"])]
+    assert rungs[1:] == [(0.2, ["a", "b"]), (1.0, ["a"])]
+
+
+def test_the_leader_meets_the_best_of_the_larger_designs():
+    rungs = by_rung(run(5, accuracies(a=0.7, b=0.8, c=0.5, d=0.6, e=0.1)))
+    assert rungs[1][1] == ["b", "d"]
+    rungs = by_rung(run(4, accuracies(a=0.7, b=0.1, c=0.5, d=0.9)))
+    assert rungs[1][1] == ["d", "a"]  # nothing is larger: the second best
+
+
+@pytest.mark.parametrize("requirements", [[], [ENOUGH]], ids=["free", "bound"])
+@pytest.mark.parametrize("metric", ["accuracy", "rmse"])
+def test_a_slow_starter_that_will_overtake_wins(metric, requirements):
+    # Errors by a power law: a = 0.28 f^-0.1, b = 0.16 f^-0.3, equal at f = 0.06, so that in full
+    # training b wins by far, though a leads at 0.05.
+    laws = {"a": (0.28, 0.1), "b": (0.16, 0.3), "c": (0.9, 0.0), "d": (0.9, 0.0)}
+
+    def measure(name, fidelity):
+        scale, power = laws[name]
+        error = min(1.0, scale * fidelity**-power)
+        value = error if metric == "rmse" else 1 - error
+        return {metric: value, ENOUGH.text: 1 - error}
+
+    rungs = by_rung(run(4, measure, metric=metric, requirements=requirements))
+    assert rungs[1:] == [(0.2, ["a", "b"]), (1.0, ["b"])]
+
+
+def test_perfect_scores_tie_and_steep_falls_are_not_believed():
+    def measure(name, fidelity):
+        return {"accuracy": {"a": 0.9, "b": 0.2}[name] if fidelity < 0.15 else 1.0}
+
+    assert run(2, measure)[-1].design.name == "a"
 
 
 def test_without_a_requirement_that_asks_for_learning_the_best_wins():
@@ -162,7 +195,7 @@ def test_what_diverged_or_was_not_trained_ranks_last(told):
 
 def test_a_search_in_which_all_diverge_still_ends():
     asked = run(4, lambda name, fidelity: {})
-    assert by_rung(asked)[1:] == [(0.15, ["a", "b"]), (1.0, ["a"])]
+    assert by_rung(asked)[1:] == [(0.2, ["a", "b"]), (1.0, ["a"])]
 
 
 def test_the_next_rung_waits_for_the_last():
