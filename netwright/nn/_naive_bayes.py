@@ -25,7 +25,6 @@ __all__ = ["NaiveBayesBag", "log_count_ratios"]
 _SUBWORDS = (3, 4, 5, 6)
 # A word has about five times as many character n-grams as it is words, and they say the same thing.
 _SUBWORD_SHARE = 0.2
-_MOST_ROWS = 200_000  # rows that are counted; more would change little
 
 
 @runtime_checkable
@@ -125,8 +124,6 @@ class NaiveBayesBag(nn.Module):
             texts += member.sum(dim=0)
             n_texts += len(places)
             n_places += int((places != 0).sum())
-            if n_texts >= _MOST_ROWS:
-                break
         counts[:, 0] = 0
         ratios = log_count_ratios(counts, smoothing=self.smoothing)
         ratios[:, counts.sum(dim=0) == 0] = 0  # never seen: says nothing

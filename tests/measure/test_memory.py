@@ -48,7 +48,7 @@ def test_errors_come_with_the_childs_reason(tmp_path):
     with pytest.raises(ValueError, match="`processes` must be at least 1; got 0"):
         memory(path, {}, processes=0)
     with pytest.raises(ValueError, match="did not finish ten runs within 0.001 s"):
-        memory(path, {}, processes=1, seconds=0.001)
+        memory(path, {"x": np.ones(1, np.float32)}, processes=1, seconds=0.001)
 
 
 def test_footprint_adds_up_by_hand():
