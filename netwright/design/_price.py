@@ -108,9 +108,7 @@ def _price_in_words(
     if lost == 0:
         return f"`{requirement.text}` costs nothing: {metric} reaches {best} with it."
     is_share = quantity_of(metric).dimension == "ratio"
-    amount = (
-        f"{100 * lost:.1f} points of" if is_share else f"{format_value(lost, given_up.unit)} of"
-    )
+    amount = f"{100 * lost:.1f} points" if is_share else format_value(lost, given_up.unit)
     return (
         f"`{requirement.text}` costs {amount} of {metric}: {format_value(kept.value, kept.unit)} "
         f"with it, {best} without."
