@@ -132,7 +132,7 @@ class NaiveBayesBag(nn.Module):
         self.bag.weight.copy_(ratios.T)
         self.start = self.bag.weight.detach().clone()
         self.pull = 0.5 / max(1, len(split))
-        self.gain.fill_((n_places / max(1, n_texts)) ** -0.5)
+        self.gain.fill_((max(1, n_places) / max(1, n_texts)) ** -0.5)
         prior = (texts + self.smoothing) / (n_texts + n_outputs * self.smoothing)
         self.bias.copy_(torch.logit(prior.clamp(1e-6, 1 - 1e-6)))
 
