@@ -88,14 +88,16 @@ def _lightgbm(x, y, x_test, task):
 def _tfidf(x, y, x_test):
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     def words(rows):
         return [" ".join(f"w{token}" for token in row if token > 0) for row in rows.astype(int)]
 
     vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1)
     model = LogisticRegression(C=10.0, max_iter=1000)
-    model.fit(vectors.fit_transform(words(x)), y)
-    return model.predict(vectors.transform(words(x_test)))
+    with threadpool_limits(1):  # sparse rows: a second thread only waits
+        model.fit(vectors.fit_transform(words(x)), y)
+        return model.predict(vectors.transform(words(x_test)))
 
 
 def main() -> int:
@@ -114,15 +116,16 @@ def main() -> int:
             size = run.artefact.stat().st_size
         good = found.value >= each.bar if each.metric == "accuracy" else found.value <= each.bar
         failed |= not good
-        name, score, seconds = rival(nw.load(each.name, seed=0))
         span = f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
         print(
             f"{each.name:<20}{each.budget:>8}{took:6.0f}s  "
             f"{each.metric:<9}{span:<26}{each.bar:7.3f}  "
-            f"{'yes' if good else 'NO':<4}{format_value(size, 'bytes'):>10}   "
-            f"{name}: {score:.4f} in {seconds:.0f} s",
+            f"{'yes' if good else 'NO':<4}{format_value(size, 'bytes'):>10}   ",
+            end="",
             flush=True,
         )
+        name, score, seconds = rival(nw.load(each.name, seed=0))
+        print(f"{name}: {score:.4f} in {seconds:.0f} s", flush=True)
     return int(failed)
 
 
