@@ -1,23 +1,19 @@
 """Gap: how unequally a network serves groups of rows.
 
-Paper:    Newcombe. Interval Estimation for the Difference between Independent Proportions.
-          Statistics in Medicine 1998, method 10; for other measures Zou, Donner, Statistics in
-          Medicine 2008, equation 5 (the same construction from any two intervals).
-Departs:  of many groups the two extreme ones are chosen by the data. The lower end therefore takes
-          the best of all pairs at a level divided by their number; the upper end needs no
-          correction, since the truly extreme pair is one of them.
-Notation: none.
+The interval is that of `audits.fairness.largest_gap`, which names its papers.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from inspect import signature
-from itertools import combinations
 from typing import Any
 
 import torch
 
+from netwright.audits.fairness import largest_gap
 from netwright.data import Schema
-from netwright.finding import Measurement, format_value
+from netwright.finding import Measurement
 from netwright.measure import Subject, unresolved
 from netwright.requirement import Argument, Quantity
 
@@ -85,41 +81,17 @@ def measure(subject: Subject, *, quantity: str, by: str) -> Measurement:
             f"Groups of `{by}` with fewer than {_FEWEST_ROWS} rows: {', '.join(sorted(small))}.",
         )
     subjects = {name: subject.where(torch.tensor(rows)) for name, rows in places.items()}
-    pairs = len(places) * (len(places) - 1) // 2
-    each = {name: inner.measure(s) for name, s in subjects.items()}
-    strict = each
-    if pairs > 1:
-        confidence = 1 - (1 - 0.95) / pairs
-        strict = {name: inner.measure(s, confidence=confidence) for name, s in subjects.items()}
-    for name, found in each.items():
+
+    @cache
+    def of(name: str, confidence: float) -> Measurement:
+        return inner.measure(subjects[name], confidence=confidence)
+
+    for name in subjects:
+        found = of(name, 0.95)
         if found.unresolved:
             return unresolved(n, f"In group {name!r}: {found.unresolved}", unit=found.unit)
-    worst, best = (pick(each, key=lambda name: each[name].value) for pick in (min, max))
-    value = each[best].value - each[worst].value
-    low = max(_distance(a, b)[0] for a, b in combinations(strict.values(), 2))
-    high = max(_distance(a, b)[1] for a, b in combinations(each.values(), 2))
-    unit = each[best].unit
-    return Measurement(
-        value=value,
-        low=min(low, value),
-        high=max(high, value),
-        n=n,
-        unit=unit,
-        method="newcombe",
-        note=(
-            f"{quantity} by {by}: {best} {format_value(each[best].value, unit)} "
-            f"({each[best].n:,} rows), {worst} {format_value(each[worst].value, unit)} "
-            f"({each[worst].n:,} rows)"
-        ),
-    )
-
-
-def _distance(a: Measurement, b: Measurement) -> tuple[float, float]:
-    """Ends of the interval of |a - b|."""
-    difference = a.value - b.value
-    low = difference - ((a.value - a.low) ** 2 + (b.high - b.value) ** 2) ** 0.5
-    high = difference + ((a.high - a.value) ** 2 + (b.value - b.low) ** 2) ** 0.5
-    return max(0.0, low, -high), max(abs(low), abs(high))
+    found = largest_gap(of, tuple(subjects))
+    return replace(found, note=f"{quantity} by {by}: {found.note}")
 
 
 def _inner(name: str) -> Quantity:

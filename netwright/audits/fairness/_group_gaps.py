@@ -91,8 +91,10 @@ def largest_gap(
         unit=unit,
         method="newcombe",
         confidence=confidence,
-        note=f"{best} {format_value(each[best].value, unit)}, "
-        f"{worst} {format_value(each[worst].value, unit)}",
+        note=", ".join(
+            f"{name} {format_value(each[name].value, unit)} ({each[name].n:,} rows)"
+            for name in (best, worst)
+        ),
     )
 
 
