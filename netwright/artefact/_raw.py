@@ -12,8 +12,7 @@ text and gets the same numbers as Netwright:
 
 Lower case beyond ASCII: operators know no locale that every machine has. The regular expression
 makes a token of each other letter, so capitals stand in the look-up table beside the small letters
-that the vocabulary holds. Three letters cannot be had so: the Kelvin sign and the I with a dot
-above, which become ASCII, and a capital Sigma that ends a word.
+that the vocabulary holds; `data` lowers letter for letter, by the same table.
 """
 
 import functools
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.artefact._errors import ArtefactError
 from netwright.artefact._graph import SEAM
 from netwright.data import Column, Input, Schema
+from netwright.data._text import small_letters
 
 if TYPE_CHECKING:
     import onnx
@@ -232,10 +232,9 @@ def _text(text: Input) -> Preprocessing:
 def _capitals() -> dict[str, tuple[str, ...]]:
     """Which letters beyond ASCII become a letter in lower case."""
     found: dict[str, tuple[str, ...]] = {}
-    for code in range(0x80, 0x1F000):  # no letter beyond has two cases
-        lower = chr(code).lower()
-        if lower != chr(code) and len(lower) == 1 and not lower.isascii():
-            found[lower] = (*found.get(lower, ()), chr(code))
+    for capital, small in small_letters().items():
+        if capital >= 0x80:
+            found[chr(small)] = (*found.get(chr(small), ()), chr(capital))
     return found
 
 

@@ -212,7 +212,7 @@ def _read_goals(
 def _fitted(schema: Schema) -> bool:
     inputs = schema.input
     if inputs.kind == "table":
-        return all(column.quantiles or column.categories for column in inputs.columns)
+        return all(column.is_fitted for column in inputs.columns)
     return bool(inputs.vocabulary if inputs.kind == "text" else inputs.mean)
 
 

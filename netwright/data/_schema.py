@@ -37,6 +37,12 @@ class Column:
     maximum: float = 0.0
     quantiles: tuple[float, ...] = ()
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it carries what training rows showed (shipped files leave out quantiles)."""
+        varies = self.minimum < self.maximum or self.has_missing
+        return bool(self.categories or self.quantiles or varies)
+
 
 @dataclass(frozen=True, slots=True)
 class Input:

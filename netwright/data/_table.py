@@ -102,7 +102,7 @@ def fit_columns(
     rare: list[str] = []
     mask = pa.array(train)
     for column in columns:
-        if column.categories or column.quantiles:
+        if column.is_fitted:
             fitted.append(column)
             continue
         cells = Cells(table[column.name].filter(mask))

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -12,7 +13,17 @@ from torch import Tensor
 
 from netwright.data._schema import Input
 
-__all__ = ["TOKEN", "Corpus", "encode_text", "fit_vocabulary", "number_tokens", "pad", "tokenize"]
+__all__ = [
+    "TOKEN",
+    "Corpus",
+    "encode_text",
+    "fit_vocabulary",
+    "lower_case",
+    "number_tokens",
+    "pad",
+    "small_letters",
+    "tokenize",
+]
 
 TOKEN = r"[a-z0-9']+|[^\sa-z0-9]"
 VOCABULARY = 20_000
@@ -38,6 +49,30 @@ class Corpus:
         return len(self.start) - 1
 
 
+@cache
+def small_letters() -> dict[int, int]:
+    """Map capital letters to small ones, one for one, so that any runtime can do the same.
+
+    ASCII letters map to ASCII letters, and others to others: the signs for Kelvin and for a dotted
+    I, whose small letters are ASCII or two, stay as they are.
+    """
+    pairs = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+    for code in range(0x80, 0x1F000):  # no letter beyond has two cases
+        small = chr(code).lower()
+        if small != chr(code) and len(small) == 1 and not small.isascii():
+            pairs[code] = ord(small)
+    return pairs
+
+
+def lower_case(text: str) -> str:
+    """Return a text in small letters, each for itself, wherever it stands in a word.
+
+    Args:
+        text: any text.
+    """
+    return text.lower() if text.isascii() else text.translate(small_letters())
+
+
 def tokenize(text: str) -> list[str]:
     """Cut a text into lower-case words and single other characters.
 
@@ -48,7 +83,7 @@ def tokenize(text: str) -> list[str]:
         >>> tokenize("It's GOOD, see?")
         ["it's", 'good', ',', 'see', '?']
     """
-    return _FIND(text.lower())
+    return _FIND(lower_case(text))
 
 
 def number_tokens(texts: Sequence[str | None]) -> Corpus:
@@ -62,7 +97,7 @@ def number_tokens(texts: Sequence[str | None]) -> Corpus:
     flat: list[np.ndarray] = []
     start = np.zeros(len(texts) + 1, np.int64)
     for row, text in enumerate(texts):
-        found = _FIND(text.lower()) if text else []
+        found = _FIND(lower_case(text)) if text else []
         start[row + 1] = start[row] + len(found)
         flat.append(np.fromiter(map(index.__getitem__, found), np.int32, len(found)))
     together = np.concatenate(flat) if flat else np.zeros(0, np.int32)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -435,6 +436,18 @@ def test_a_schema_codes_other_rows_alike(table):
     shared = [i for i, row in enumerate(test.rows.tolist()) if row in place]
     wanted = task.train.x[[place[int(test.rows[i])] for i in shared]]
     assert torch.equal(test.x[shared].nan_to_num(), wanted.nan_to_num())
+
+
+def test_a_schema_without_quantiles_is_fitted_still(table):
+    # A shipped file's schema leaves them out. Equal numbers with gaps have no range either.
+    table = table.assign(gappy=[None if i % 9 == 0 else 3.0 for i in range(len(table))])
+    task = load(table, target="bought")
+    columns = tuple(dataclasses.replace(c, quantiles=()) for c in task.schema.input.columns)
+    short = dataclasses.replace(
+        task.schema, input=dataclasses.replace(task.schema.input, columns=columns)
+    )
+    other = load(table.iloc[:50], schema=short, split={"test": 1.0})
+    assert other.schema == short and sizes(other) == [0, 0, 0, 50]
 
 
 def test_without_training_rows_a_schema_needs_its_statistics(tmp_path, table, image_folder):
