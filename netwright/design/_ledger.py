@@ -1,4 +1,4 @@
-"""The search's memory: an Optuna study, in SQLite or on a server, that survives a kill at any time."""
+"""The search's memory: an Optuna study, in SQLite or on a server, that outlives any kill."""
 
 import contextlib
 import json
@@ -25,8 +25,7 @@ _TOLD = ("COMPLETE", "PRUNED")
 
 
 class Ledger:
-    """Writes down what was asked for and what came of it, in `ledger.db` of a folder or on a
-    server.
+    """Writes down what was asked for and what came of it, in a folder's file or on a server.
 
     Every call is one transaction or a few of which only the last makes a record visible, so a
     process that is killed leaves a candidate either told or unfinished. An unfinished one is asked
