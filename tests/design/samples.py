@@ -45,12 +45,16 @@ FAMILIES = {
     "text_gru": {"width": 6, "hidden": 5},
     "text_linear": {"longest": 2, "n_buckets": 32},
     "text_transformer": {"width": 8, "n_heads": 2, "n_blocks": 1},
+    "tiny_cells": {
+        "edges": ["conv3x3", "avgpool3x3", "none", "identity", "conv3x3"],
+        "widths": [4, 5],
+    },
 }
 TARGETS = {"class": CLASS, "labels": LABELS, "value": VALUE, "values": VALUES}
 
 
 KIND = {name: name.split("_")[0] for name in FAMILIES if name.startswith(("table", "text"))}
-KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table"}
+KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table", "tiny_cells": "image"}
 
 
 def reads(family: str, where: str) -> bool:

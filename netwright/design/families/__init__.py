@@ -1,9 +1,10 @@
 """Families: functions of a schema, and of plain JSON values, that build a network.
 
-Which one? Images: `residual_cnn`, or `small_cnn` below some 20 kB. Tables: `tabm`, or `table_mlp`
-where size or latency is tight. Text: `text_bag` up to some ten thousand texts and wherever
-latency counts, `text_cnn` for phrases, `text_gru` and `text_transformer` where word order matters
-and data abound. `portfolio` chooses among them.
+Which one? Images: `residual_cnn`, or `small_cnn` below some 20 kB; `tiny_cells` belong to the space
+on which search strategies are compared. Tables: `tabm`, or `table_mlp` where size or latency is
+tight. Text: `text_bag` up to some ten thousand texts and wherever latency counts, `text_cnn` for
+phrases, `text_gru` and `text_transformer` where word order matters and data abound. `portfolio`
+chooses among them.
 """
 
 from netwright.design.families._residual_cnn import residual_cnn
@@ -15,6 +16,7 @@ from netwright.design.families._text_cnn import text_cnn
 from netwright.design.families._text_gru import text_gru
 from netwright.design.families._text_linear import text_linear
 from netwright.design.families._text_transformer import text_transformer
+from netwright.design.families._tiny_cells import tiny_cells
 
 __all__ = [
     "residual_cnn",
@@ -26,4 +28,5 @@ __all__ = [
     "text_gru",
     "text_linear",
     "text_transformer",
+    "tiny_cells",
 ]

@@ -20,6 +20,7 @@ CASES = {
     "text_gru": ("text", "class"),
     "text_linear": ("text", "class"),
     "text_transformer": ("text", "value"),
+    "tiny_cells": ("image 1x8x8", "class"),
 }
 
 

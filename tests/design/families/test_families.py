@@ -167,6 +167,9 @@ def test_arguments_are_keywords_with_defaults(name):
         ("tabm", {"numbers": "piecwise"}, "got 'piecwise'. Did you mean `piecewise`?"),
         ("table_mlp", {"numbers": "xyz"}, "one of standard, piecewise, periodic; got 'xyz'"),
         ("text_bag", {"longest": 4}, "`longest` must be 1, 2 or 3"),
+        ("tiny_cells", {"edges": ["none"]}, "`edges` must name 5 operations; got 1"),
+        ("tiny_cells", {"edges": ["conv3x4"] * 5}, "called `conv3x4`. Did you mean `conv3x3`?"),
+        ("tiny_cells", {"widths": []}, "a number for each cell; got none"),
         ("text_transformer", {"width": 9}, "`width` must be a multiple of the 4 heads"),
     ],
 )  # fmt: skip
