@@ -51,16 +51,17 @@ def measure(
 ) -> Measurement:
     """Measure the share of rows that are right, and stay right under attack.
 
-    The attack is PGD on the cross-entropy, then on the margin. It follows the gradients of
-    `subject.network`; what counts is what `subject.predict` says of real pixels inside the ball. An
-    attack that finds nothing proves nothing: the true robust accuracy is at most the measured one.
+    The attack is the ensemble of `audits.attack.strongest`: APGD on the cross-entropy, APGD towards
+    the likeliest other classes, FAB, and Square. It follows the gradients of `subject.network`;
+    what counts is what `subject.predict` says of real pixels inside the ball. An attack that finds
+    nothing proves nothing: the true robust accuracy is at most the measured one.
 
     Args:
         subject: a classifier of images.
         linf: largest change of a pixel, for images in [0, 1].
         l2: largest Euclidean length of the whole change, for images in [0, 1].
         steps: gradient steps from each start.
-        restarts: random starts for each of the two losses.
+        restarts: random starts of each member of the ensemble.
         samples: rows that are attacked, drawn at random if the split has more.
 
     Returns:
@@ -112,7 +113,8 @@ def measure(
         if ball.radius
         else ""
     )
-    note = f"PGD, {steps} steps, {restarts} restarts, on {len(places):,} of {n:,} rows; "
+    note = f"APGD, FAB and Square, {steps} steps, {restarts} restarts, "
+    note += f"on {len(places):,} of {n:,} rows; "
     note += "a stronger attack may find more"
     return dataclasses.replace(proportion(standing, len(places), note=note), unresolved=masked)
 
@@ -120,7 +122,7 @@ def measure(
 QUANTITIES = (
     Quantity(
         name="robust",
-        summary="share of images that are right and stay right under PGD, after rounding to pixels",
+        summary="share of images that are right and stay right under an ensemble of attacks",
         dimension="ratio",
         better="higher",
         measure=measure,
@@ -130,7 +132,7 @@ QUANTITIES = (
             Argument("linf", float, "largest change of a pixel, images in [0, 1]", least=0),
             Argument("l2", float, "largest length of the change, images in [0, 1]", least=0),
             Argument("steps", int, "gradient steps from each start", default=20, least=1),
-            Argument("restarts", int, "random starts for each loss", default=1, least=1),
+            Argument("restarts", int, "random starts of each attack", default=1, least=1),
             Argument("samples", int, "rows that are attacked, at most", default=1000, least=1),
         ),
         targets=("class",),

@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Ball", "L2Ball", "LinfBall"]
+from netwright.audits.attack._hyperplane import Crossing, cross_l2, cross_linf
+
+__all__ = ["Ball", "L2Ball", "LinfBall", "check_radius"]
 
 _SLACK = 1e-4  # of a pixel level: float32 keeps k/255 to a few 1e-5 of a level
 
@@ -50,6 +52,14 @@ class Ball(Protocol):
         """Return offsets inside the ball that are whole multiples of `1 / levels`."""
         ...
 
+    def length(self, offset: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch"]:
+        """Return the norm of each offset."""
+        ...
+
+    def cross(self, way: Crossing) -> Float[Tensor, "batch dims"]:
+        """Return the offsets of smallest norm that reach a hyperplane."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LinfBall:
@@ -62,7 +72,7 @@ class LinfBall:
     radius: float
 
     def __post_init__(self) -> None:
-        _check_radius(self.radius)
+        check_radius(self.radius)
 
     def random(
         self, like: Float[Tensor, "batch *input"], generator: torch.Generator | None
@@ -107,6 +117,22 @@ class LinfBall:
         most = math.floor(self.radius * levels + _SLACK)
         return (offset * levels).round().clamp(-most, most) / levels
 
+    def length(self, offset: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch"]:
+        """Return the largest coordinate of each offset.
+
+        Args:
+            offset: in units of the input.
+        """
+        return offset.flatten(1).abs().amax(1)
+
+    def cross(self, way: Crossing) -> Float[Tensor, "batch dims"]:
+        """Return the offsets of smallest norm that reach a hyperplane.
+
+        Args:
+            way: to the hyperplane.
+        """
+        return cross_linf(way)
+
 
 @dataclass(frozen=True, slots=True)
 class L2Ball:
@@ -119,7 +145,7 @@ class L2Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        _check_radius(self.radius)
+        check_radius(self.radius)
 
     def random(
         self, like: Float[Tensor, "batch *input"], generator: torch.Generator | None
@@ -182,8 +208,32 @@ class L2Ball:
         rounded = (down + up * (part >= 0.5)) * scaled.sign()
         return (rounded / levels).to(offset.dtype).view_as(offset)
 
+    def length(self, offset: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch"]:
+        """Return the Euclidean length of each offset.
 
-def _check_radius(radius: float) -> None:
+        Args:
+            offset: in units of the input.
+        """
+        return torch.linalg.vector_norm(offset.flatten(1), dim=1)
+
+    def cross(self, way: Crossing) -> Float[Tensor, "batch dims"]:
+        """Return the offsets of smallest norm that reach a hyperplane.
+
+        Args:
+            way: to the hyperplane.
+        """
+        return cross_l2(way)
+
+
+def check_radius(radius: float) -> None:
+    """Refuse what is no radius.
+
+    Args:
+        radius: in units of the input.
+
+    Raises:
+        ValueError: if it is negative or not finite.
+    """
     if not (radius >= 0 and math.isfinite(radius)):
         raise ValueError(
             f"`radius` must be finite and not negative, in units of the input; got {radius}."

@@ -2,6 +2,8 @@
 
 Paper:    Athalye, Carlini, Wagner. Obfuscated Gradients Give a False Sense of Security. ICML 2018,
           arXiv:1802.00420. Section 3.1, the behaviours that give masked gradients away.
+          Carlini et al. On Evaluating Adversarial Robustness. 2019, arXiv:1902.06705, section 4
+          (sanity tests: unbounded attacks, black-box against white-box, more iterations).
 Departs:  the behaviours are rungs with bars of our own, on a sample of the rows; passing all of
           them is no proof that nothing is masked.
 Notation: none.
@@ -14,10 +16,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from netwright.audits.attack._ball import Ball, LinfBall
+from netwright.audits.attack._apgd import apgd
+from netwright.audits.attack._ball import Ball, L2Ball, LinfBall
 from netwright.audits.attack._fgsm import fgsm
-from netwright.audits.attack._outcome import fooled_by, gradient_of, margin
-from netwright.audits.attack._strongest import strongest
+from netwright.audits.attack._logit_ratio import logit_ratio
+from netwright.audits.attack._outcome import (
+    fooled_by,
+    gradient_of,
+    margin,
+    scale_free_cross_entropy,
+)
+from netwright.audits.attack._square_l2 import square_l2
+from netwright.audits.attack._square_linf import square_linf
 
 __all__ = ["Masking", "Rung", "gradient_masking"]
 
@@ -26,6 +36,9 @@ _MOST_FALSE = 0.1
 _MOST_SURVIVORS = 0.05
 _MOST_MISSED = 0.05
 _N_RANDOM = 20
+_N_QUERIES = 50
+_EXPLODED = 100.0  # times all that the logits of the sample span, promised by a small step
+_MORE = 2  # times the steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +100,12 @@ def gradient_masking(
 ) -> Masking:
     """Climb a ladder of sanity checks for gradient attacks.
 
-    The rungs: the same input gives the same output; the margin's gradient is not zero; a step of a
-    quarter of the radius along it raises the margin by at least a twentieth of what it promises; an
-    attack that may change everything fools every row (another class is known to exist, since some
-    row has it); iterated attacks fool what one step fools; and gradient attacks fool what random
-    points of the ball fool.
+    The rungs: the same input gives the same output; the margin's gradient is not zero, and does not
+    explode; a step of a quarter of the radius along it raises the margin by at least a twentieth of
+    what it promises; an attack that may change everything fools every row (another class is known
+    to exist, since some row has it); iterated attacks fool what one step fools, what fewer steps
+    fool, what random points of the ball fool, and what a search without gradients fools; and what
+    they return lies inside ball and range.
 
     Args:
         network: maps inputs to logits, each row on its own; a module must be in eval mode.
@@ -110,7 +124,7 @@ def gradient_masking(
     Raises:
         ValueError: as `pgd` does.
 
-    Cost: about `4 * n_steps` passes forward and back over the rows, and 20 forward.
+    Cost: about `8 * n_steps` passes forward and back over the rows, and 70 forward.
 
     Example:
         >>> rounds = lambda x: torch.stack([x, 1 - x], dim=1).round().sum(2)
@@ -139,26 +153,38 @@ def gradient_masking(
     flat = gradient.flatten(1).abs().amax(1) == 0
     step = (x + ball.step(gradient, ball.radius / 4)).clamp(low, high) - x
     promised = (gradient * step).flatten(1).sum(1)
+    span = (logits.max() - logits.min()).item()
+    exploded = (promised > _EXPLODED * span) | ~start.finite
     with torch.no_grad():
         gained = margin(network(x + step), y) - margin(start.logits, y)
     bounds = {"low": low, "high": high, "levels": levels}
-    settings = {"n_steps": n_steps, "generator": generator, **bounds}
+
+    def gradient_attacks(within: Ball, steps: int) -> tuple[Tensor, Tensor]:
+        # Inputs that withstand both losses, and all attacked inputs.
+        found, stands = x.clone(), torch.ones_like(y, dtype=torch.bool)
+        settings = {"ball": within, "n_steps": steps, "generator": generator, **bounds}
+        for loss in (scale_free_cross_entropy, logit_ratio):
+            if stands.any():
+                tried = apgd(network, x[stands], y[stands], loss=loss, **settings)
+                found[stands] = tried.x
+                stands[stands.clone()] = ~tried.fooled
+        return stands, found
+
     rungs = [
         Rung("the same input gives the same output", share(unsteady), 0.0),
         Rung("the input gradient is not zero", share(flat), _MOST_ZERO),
+        Rung("the input gradient does not explode", share(exploded), _MOST_FALSE),
         Rung("a step along the gradient goes up", share(gained < promised / 20), _MOST_FALSE),
     ]
     if several:  # a network that always says the same cannot be fooled by any change
-        everything = strongest(network, x, y, ball=LinfBall(high - low), **settings)
+        survivors, _ = gradient_attacks(LinfBall(high - low), n_steps)
         name = "a change without bound changes the class"
-        rungs.append(Rung(name, share(~everything.fooled), _MOST_SURVIVORS))
-    survivors = ~strongest(network, x, y, ball=ball, **settings).fooled
+        rungs.append(Rung(name, share(survivors), _MOST_SURVIVORS))
+    survivors, found = gradient_attacks(ball, n_steps)
     one_step = torch.zeros_like(survivors)
     if isinstance(ball, LinfBall):
         one_step = fgsm(network, x, y, radius=ball.radius, **bounds).fooled
-    rungs.append(
-        Rung("iterated attacks fool what one step fools", share(survivors & one_step), _MOST_MISSED)
-    )
+    after_more, _ = gradient_attacks(ball, _MORE * n_steps)
     by_chance = torch.zeros_like(survivors)
     for _ in range(_N_RANDOM):
         far = ball.step(ball.random(x, generator), ball.radius)  # on the ball's surface
@@ -166,6 +192,19 @@ def gradient_masking(
         if levels is not None:
             moved = (x + ball.round(moved - x, levels)).clamp(low, high)
         by_chance |= fooled_by(network, moved, y)
-    name = "gradient attacks fool what random points fool"
-    rungs.append(Rung(name, share(survivors & by_chance), _MOST_MISSED))
+    outside = ball.length(found - x) > ball.radius * (1 + 1e-4) + 1e-6  # float32
+    outside |= ((found < low) | (found > high)).flatten(1).any(1)
+    missed = {
+        "iterated attacks fool what one step fools": survivors & one_step,
+        "more steps fool what fewer steps fool": after_more & ~survivors,
+        "gradient attacks fool what random points fool": survivors & by_chance,
+    }
+    square = {LinfBall: square_linf, L2Ball: square_l2}.get(type(ball))
+    if square is not None:
+        settings = {"n_queries": _N_QUERIES, "generator": generator, **bounds}
+        by_search = square(network, x, y, radius=ball.radius, **settings).fooled
+        name = "gradient attacks fool what a search without gradients fools"
+        missed[name] = survivors & by_search
+    rungs += [Rung(name, share(rows), _MOST_MISSED) for name, rows in missed.items()]
+    rungs.append(Rung("attacked inputs lie in ball and range", share(outside), 0.0))
     return Masking(rungs=tuple(rungs), n=n)

@@ -31,11 +31,14 @@ class Attacked:
             from the start is returned unchanged by iterated attacks.
         fooled: whether `network` misclassifies the row of `x`, as it is returned.
         n_gradients: input gradients computed, counted by example.
+        n_queries: answers asked of the network besides, without a gradient, counted by example;
+            what a black-box attack costs.
     """
 
     x: Float[Tensor, "batch *input"]
     fooled: Bool[Tensor, "batch"]
     n_gradients: int
+    n_queries: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,12 @@ class InputGradient:
     Attributes:
         gradient: of the loss by the input; zero where the network's gradient is not finite.
         logits: of the same pass, detached.
+        finite: which rows had a finite gradient.
     """
 
     gradient: Float[Tensor, "batch *input"]
     logits: Float[Tensor, "batch classes"]
+    finite: Bool[Tensor, "batch"]
 
 
 def cross_entropy(
@@ -127,8 +132,11 @@ def gradient_of(
             gradient = None  # nothing between input and output is differentiable
     if gradient is None:
         gradient = torch.zeros_like(x)
-    finite = torch.where(gradient.isfinite(), gradient, 0.0)
-    return InputGradient(gradient=finite, logits=logits.detach())
+    whole = gradient.isfinite()
+    finite = whole.flatten(1).all(1)
+    if not finite.all():
+        gradient = torch.where(whole, gradient, 0.0)
+    return InputGradient(gradient=gradient, logits=logits.detach(), finite=finite)
 
 
 @torch.no_grad()

@@ -1,4 +1,8 @@
-"""How accuracy falls as an attacker may change every pixel a little more."""
+"""How accuracy falls as an attacker may change every pixel a little more.
+
+The largest radius is attacked first. What withstands it is not attacked at smaller ones: a change
+that is small enough for those would have been allowed there too.
+"""
 
 import dataclasses
 import math
@@ -16,7 +20,7 @@ from netwright.audits.attack._ball import LinfBall
 from netwright.audits.attack._fgsm import fgsm
 from netwright.audits.attack._masking import Masking, gradient_masking
 from netwright.audits.attack._outcome import gradient_of, margin
-from netwright.audits.attack._strongest import strongest
+from netwright.audits.attack._strongest import most_passes, strongest
 from netwright.finding import (
     Evidence,
     Finding,
@@ -32,6 +36,7 @@ from netwright.measure import Subject, proportion
 __all__ = ["robustness"]
 
 _NAME, _TITLE = "robustness", "Small changes of the pixels"
+_HOW = "ensemble of APGD, FAB and Square"
 _LEVELS = 255
 _CHUNK = 64  # rows attacked together, at most
 _FEWEST = 8  # rows worth attacking
@@ -63,31 +68,33 @@ def robustness(
     seconds: float = math.inf,
     generator: torch.Generator | None = None,
 ) -> Finding:
-    """Attack a classifier of images by FGSM and PGD, with growing radii.
+    """Attack a classifier of images by FGSM and by an ensemble of attacks, at several radii.
 
-    Gradients are those of `subject.network`; what counts is what `subject.predict`, the shipped
-    artefact, says of the attacked image, rounded to real pixels. An image that withstands these
-    attacks was not shown to be safe.
+    The ensemble is that of `strongest`: APGD on two losses, FAB and Square. Gradients are those of
+    `subject.network`; what counts is what `subject.predict`, the shipped artefact, says of the
+    attacked image, rounded to real pixels. An image that withstands these attacks was not shown to
+    be safe.
 
     Args:
         subject: a classifier and the rows to attack.
         radii: largest change of a pixel in each attack, increasing, for images in [0, 1].
         n_rows: rows attacked, drawn at random when the split has more.
-        n_steps: gradient steps of PGD from each start.
-        n_restarts: random starts of PGD for each of its two losses.
+        n_steps: gradient steps from each start.
+        n_restarts: random starts of each member of the ensemble.
         seconds: aim to stop by then, checks on 32 rows excepted. Fewer rows are attacked when the
             time is short, none when by one timed gradient not even 8 would fit in.
         generator: draws rows and starts; None derives one from `subject.seed`.
 
     Returns:
-        Accuracy under PGD at the largest radius; the curve over radii; clean and attacked images
-        side by side; and the checks that decide whether the attack can be believed, which if
-        failed make the measurement unresolved.
+        Accuracy under the ensemble at the largest radius; the curve over radii; clean and attacked
+        images side by side; and the checks that decide whether the attack can be believed, which
+        if failed make the measurement unresolved.
 
     Raises:
         ValueError: if `radii` is empty, not increasing or not positive, or a count is below 1.
 
-    Cost: at most `2 * n_restarts * n_steps * len(radii)` passes forward and back over `n_rows`.
+    Cost: `most_passes` for each row that withstands the largest radius, and about a pass forward
+    and back for each step that breaks others at other radii.
     """
     if not radii or any(b <= a for a, b in zip((0.0, *radii), radii, strict=False)):
         raise ValueError(f"`radii` must be positive and increasing, in [0, 1]; got {list(radii)}.")
@@ -104,7 +111,7 @@ def robustness(
         generator = _rng.child(subject.seed, "audits/robustness")
     end = time.monotonic() + seconds
     places = torch.randperm(len(subject.split), generator=generator)[:n_rows]
-    passes = 3 * n_restarts * (n_steps + 1) * len(radii)  # at most, for one row
+    passes = most_passes(n_steps=n_steps, n_restarts=n_restarts)  # of a row that holds out
     size = _affordable(subject, places[:_FEWEST], seconds, passes)
     if size < _FEWEST:
         reason = f"the attack on {_FEWEST} rows may take longer than {seconds:.3g} s"
@@ -118,7 +125,7 @@ def robustness(
         each = (time.monotonic() - began) / len(chunk)
         size = _CHUNK if math.isinf(end) else int((end - time.monotonic()) / each)
     masking = _checks(subject, radii[-1], n_steps, generator)
-    return _finding(subject, _join(parts), radii, masking, f"PGD of {n_steps} steps")
+    return _finding(subject, _join(parts), radii, masking, f"{_HOW}, {n_steps} steps")
 
 
 def _affordable(subject: Subject, places: Tensor, seconds: float, passes: int) -> int:
@@ -157,12 +164,15 @@ def _attack(
         standing = run(x).argmax(1) == y
     attacked = x.clone()
     broken_at = torch.where(standing, len(radii), -1)
-    one_step = []
-    for number, radius in enumerate(radii):
+    fgsm_right = torch.zeros(len(y), len(radii), dtype=torch.bool)
+    for number in reversed(range(len(radii))):
+        radius = radii[number]
         with torch.no_grad():
             single = fgsm(network, x, y, radius=radius, levels=_LEVELS).x
-            one_step.append(run(single).argmax(1) == y)
-        left = standing.nonzero()[:, 0]  # what a smaller radius broke stays broken
+            fgsm_right[:, number] = run(single).argmax(1) == y
+        by_one_step = standing & ~fgsm_right[:, number]
+        attacked[by_one_step], broken_at[by_one_step] = single[by_one_step], number
+        left = (broken_at == number + 1).nonzero()[:, 0]  # what only a larger radius broke, so far
         if not len(left):
             continue
         tried = strongest(
@@ -177,13 +187,8 @@ def _attack(
         )
         with torch.no_grad():
             fooled = run(tried.x).argmax(1) != y[left]
-        by_one_step = ~one_step[-1][left] & ~fooled  # the attacker takes the better of the two
-        attacked[left] = torch.where(
-            by_one_step.view(-1, *(1 for _ in x.shape[1:])), single[left], tried.x
-        )
-        lost = left[fooled | by_one_step]
-        standing[lost], broken_at[lost] = False, number
-    return _Attack(places, x, attacked, broken_at, torch.stack(one_step, 1))
+        attacked[left[fooled]], broken_at[left[fooled]] = tried.x[fooled], number
+    return _Attack(places, x, attacked, broken_at, fgsm_right)
 
 
 def _join(parts: list[_Attack]) -> _Attack:
@@ -196,10 +201,10 @@ def _finding(
 ) -> Finding:
     n = len(found.places)
     clean = proportion(int((found.broken_at >= 0).sum()), n)
-    by_pgd = [proportion(int((found.broken_at > i).sum()), n) for i in range(len(radii))]
+    by_ensemble = [proportion(int((found.broken_at > i).sum()), n) for i in range(len(radii))]
     by_fgsm = [proportion(int(found.fgsm_right[:, i].sum()), n) for i in range(len(radii))]
     rows = f"{n:,} of {len(subject.split):,} rows"
-    last = by_pgd[-1]
+    last = by_ensemble[-1]
     measured = proportion(
         last.successes or 0, n, note=f"linf radius {_levels(radii[-1])}, {how}, {rows}"
     )
@@ -210,10 +215,10 @@ def _finding(
     if masking.reason:
         summary += " The attack cannot be believed here, so the true accuracy may be far lower."
         measured = dataclasses.replace(measured, unresolved=masking.reason)
-    evidence: list[Evidence] = [_curve(clean, by_fgsm, by_pgd, radii)]
+    evidence: list[Evidence] = [_curve(clean, by_fgsm, by_ensemble, radii)]
     if (shown := _pictures(subject, found, radii)) is not None:
         evidence.append(shown)
-    evidence += [_table(clean, by_fgsm, by_pgd, radii), _ladder(masking)]
+    evidence += [_table(clean, by_fgsm, by_ensemble, radii), _ladder(masking)]
     return Finding(_NAME, _TITLE, summary, measurement=measured, evidence=tuple(evidence))
 
 
@@ -224,7 +229,7 @@ def _levels(radius: float) -> str:
 def _curve(
     clean: Measurement,
     by_fgsm: list[Measurement],
-    by_pgd: list[Measurement],
+    by_ensemble: list[Measurement],
     radii: Sequence[float],
 ) -> Lines:
     x = (0.0, *(radius * _LEVELS for radius in radii))
@@ -237,18 +242,21 @@ def _curve(
         title="Accuracy under attack",
         x_label="largest change of a pixel, in steps of 1/255",
         y_label="accuracy",
-        series=(series("FGSM (one step)", by_fgsm), series("PGD (iterated)", by_pgd)),
+        series=(
+            series("FGSM (one step)", by_fgsm),
+            series("ensemble (APGD, FAB, Square)", by_ensemble),
+        ),
     )
 
 
 def _table(
     clean: Measurement,
     by_fgsm: list[Measurement],
-    by_pgd: list[Measurement],
+    by_ensemble: list[Measurement],
     radii: Sequence[float],
 ) -> Table:
     rows = [("none", "0", clean.value, clean.low, clean.high, clean.n)]
-    for name, measured in (("FGSM", by_fgsm), ("PGD", by_pgd)):
+    for name, measured in (("FGSM", by_fgsm), ("ensemble", by_ensemble)):
         for radius, m in zip(radii, measured, strict=True):
             rows.append((name, _levels(radius), m.value, m.low, m.high, m.n))
     columns = ("attack", "radius", "accuracy", "low", "high", "rows")

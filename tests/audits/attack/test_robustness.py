@@ -60,14 +60,14 @@ def accuracies(finding, attack):
     return [row[2] for row in table.rows if row[0] == attack]
 
 
-def test_accuracy_falls_with_the_radius_and_pgd_is_stronger(digits_subject):
-    found = robustness(digits_subject, radii=(8 / 255, 32 / 255, 96 / 255))
-    clean, pgd, fgsm = (accuracies(found, name) for name in ("none", "PGD", "FGSM"))
-    assert clean[0] > 0.9 and pgd[0] < clean[0] and pgd[-1] < 0.2
-    assert pgd == sorted(pgd, reverse=True)
-    assert all(p <= f for p, f in zip(pgd, fgsm, strict=True))
-    assert found.measurement.value == pgd[-1] and not found.measurement.unresolved
-    assert found.measurement.n == min(256, len(digits_subject.split)) and found.seconds > 0
+def test_accuracy_falls_with_the_radius_and_the_ensemble_is_stronger(digits_subject):
+    found = robustness(digits_subject, radii=(8 / 255, 32 / 255, 96 / 255), n_rows=100)
+    clean, attacked, fgsm = (accuracies(found, name) for name in ("none", "ensemble", "FGSM"))
+    assert clean[0] > 0.9 and attacked[0] < clean[0] and attacked[-1] < 0.2
+    assert attacked == sorted(attacked, reverse=True)
+    assert all(p <= f for p, f in zip(attacked, fgsm, strict=True))
+    assert found.measurement.value == attacked[-1] and not found.measurement.unresolved
+    assert found.measurement.n == 100 and found.seconds > 0
 
 
 def test_clean_and_attacked_pictures_stand_side_by_side(digits_subject):
@@ -98,21 +98,20 @@ def test_planted_noise_leaves_the_accuracy_unresolved(digits_subject, generator)
 
 def test_large_logits_alone_look_no_more_robust(digits_subject):
     loud = dataclasses.replace(digits_subject, network=Loud(digits_subject.network).eval())
-    plain, scaled = (robustness(s, radii=(24 / 255,)) for s in (digits_subject, loud))
+    plain, scaled = (robustness(s, radii=(24 / 255,), n_rows=64) for s in (digits_subject, loud))
     assert not scaled.measurement.unresolved
     # The losses are free of scale; what differs is how float32 rounds.
-    assert abs(plain.measurement.value - scaled.measurement.value) <= 2 / 180
+    assert abs(plain.measurement.value - scaled.measurement.value) <= 1 / 64
 
 
 def test_honest_networks_raise_no_alarm(digits_subject):
     x, y = digits_subject.split.take(slice(0, 64)), digits_subject.split.y[:64]
-    for radius in (1 / 255, 8 / 255, 64 / 255):
-        for seed in range(3):
-            seeded = torch.Generator().manual_seed(seed)
-            checks = gradient_masking(
-                digits_subject.network, x, y, ball=LinfBall(radius), levels=255, generator=seeded
-            )
-            assert checks.reason == "" and len(checks.rungs) == 6
+    for seed, radius in enumerate((1 / 255, 8 / 255, 64 / 255)):
+        seeded = torch.Generator().manual_seed(seed)
+        checks = gradient_masking(
+            digits_subject.network, x, y, ball=LinfBall(radius), levels=255, generator=seeded
+        )
+        assert checks.reason == "" and len(checks.rungs) == 10
 
 
 def test_a_network_that_always_says_the_same_is_not_accused_of_surviving_everything(generator):
@@ -140,7 +139,8 @@ def test_the_artefact_decides_what_counts_as_fooled(digits_subject):
         nearest = torch.cdist(x.flatten(1), clean).argmin(1)
         return nn.functional.one_hot(labels[nearest], 10).float()
 
-    found = robustness(dataclasses.replace(digits_subject, predict=predict), radii=(16 / 255,))
+    subject = dataclasses.replace(digits_subject, predict=predict)
+    found = robustness(subject, radii=(16 / 255,), n_rows=32)
     assert found.measurement.value == 1.0
 
 
@@ -151,13 +151,13 @@ def test_time_limit_attacks_fewer_rows(digits_subject):
             self.inner = digits_subject.network
 
         def forward(self, x):
-            time.sleep(0.0005 * len(x))
+            time.sleep(0.0001 * len(x))
             return self.inner(x)
 
     slow = dataclasses.replace(digits_subject, network=Slow().eval())
     began = time.monotonic()
     found = robustness(slow, radii=(8 / 255,), seconds=2.0)
-    # All 180 rows would take about 6 s, the checks take 1 s; the rest is room for a busy machine.
+    # All 180 rows would take 5 s or more, the checks 1 s; the rest is room for a busy machine.
     assert time.monotonic() - began < 8.0
     assert 8 <= found.measurement.n < 180 and f"{found.measurement.n} of" in found.summary
 
@@ -168,7 +168,8 @@ def test_no_time_at_all_is_said_plainly(digits_subject):
 
 
 def test_same_seed_same_finding(digits_subject):
-    first, second = (robustness(digits_subject, n_rows=64) for _ in range(2))
+    settings = {"radii": (8 / 255, 24 / 255), "n_rows": 24, "n_steps": 5}
+    first, second = (robustness(digits_subject, **settings) for _ in range(2))
     assert dataclasses.replace(first, seconds=0) == dataclasses.replace(second, seconds=0)
 
 
