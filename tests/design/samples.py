@@ -36,6 +36,29 @@ INPUTS = {
 }
 # Each family, and other arguments than its defaults: small, so that a test takes milliseconds.
 FAMILIES = {
+    "cells": {
+        "normal": [[0, "sep3x3", 1, "identity"], [2, "conv1x1", 1, "avgpool3x3"]],
+        "reduction": [[1, "identity", 1, "sep5x5"], [1, "avgpool3x3", 2, "conv3x3"]],
+        "width": 4,
+        "p_drop": 0.1,
+    },
+    "macro_cnn": {
+        "layers": [
+            {"operation": "conv5x5", "width": 4, "stride": 2},
+            {"operation": "sep3x3", "width": 5, "stride": 2},
+            {"operation": "avgpool3x3", "width": 6, "skips": [0]},
+            {"operation": "conv1x1", "width": 6, "stride": 1, "skips": [0, 1]},
+        ]
+    },
+    "macro_mlp": {
+        "layers": [
+            {"operation": "normal", "width": 8},
+            {"operation": "narrow", "width": 8},
+            {"operation": "residual", "width": 6, "skips": [0]},
+            {"operation": "identity", "width": 6, "skips": [0, 1]},
+        ],
+        "number_width": 3,
+    },
     "residual_cnn": {"widths": [4, 8], "blocks": [0, 1], "squeeze": True, "p_drop_block": 0.1},
     "small_cnn": {"stem": 4, "widths": [6, 8], "strides": [2, 1], "p_drop": 0.1},
     "table_mlp": {"width": 8, "depth": 1, "numbers": "periodic", "number_width": 3},
@@ -55,6 +78,7 @@ TARGETS = {"class": CLASS, "labels": LABELS, "value": VALUE, "values": VALUES}
 
 KIND = {name: name.split("_")[0] for name in FAMILIES if name.startswith(("table", "text"))}
 KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table", "tiny_cells": "image"}
+KIND |= {"cells": "image", "macro_cnn": "image", "macro_mlp": "table"}
 
 
 def reads(family: str, where: str) -> bool:

@@ -153,7 +153,7 @@ IMAGE_OPERATIONS = _table(
     Operation("conv5x5", "5×5 convolution", _convolution(5), _CONV),
     Operation("sep3x3", "separable 3×3 convolution", _separable, _CONV),
     Operation("sep5x5", "separable 5×5 convolution", _separable_wide, _CONV),
-    Operation("avgpool3x3", "mean over 3×3 pixels", _pool(_average), _RESIZED),
+    Operation("avgpool3x3", "mean over 3×3 pixels", _pool(_average), _RESIZED[1:]),
     # No linear bounds for maxima yet, so no space proposes it.
     Operation(
         "maxpool3x3",

@@ -11,6 +11,9 @@ from netwright.design import Design, build_network, design_to_json
 from ..samples import FAMILIES, INPUTS, LABELS, TARGETS, rows_for
 
 CASES = {
+    "cells": ("image 1x8x8", "labels"),
+    "macro_cnn": ("image 3x32x32", "class"),
+    "macro_mlp": ("table mixed", "class"),
     "residual_cnn": ("image 3x32x32", "class"),
     "small_cnn": ("image 1x8x8", "value"),
     "table_mlp": ("table mixed", "values"),

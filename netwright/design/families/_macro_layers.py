@@ -1,0 +1,123 @@
+"""A stack of layers with skip connections: each layer reads the one before and any further back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["SkipStack", "read_layers"]
+
+
+class SkipStack(nn.Module):
+    """Layers in order; what a layer reads is joined along channels or features.
+
+    Attributes:
+        layers: the layers.
+        shrink: for each skip connection that crosses a halving, the mean over pixels that makes it
+            fit, by its ends, for example `shrink["0-2"]`.
+        skips: for each layer, which earlier ones it reads besides the one before, counted from 0.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        skips: Sequence[Sequence[int]],
+        shrink: Mapping[str, nn.Module],
+    ) -> None:
+        """Keep the layers.
+
+        Args:
+            layers: in order.
+            skips: for each layer, the places of earlier layers that it reads besides the one
+                before.
+            shrink: what brings a skipped output to the size of the layer's input, by both ends.
+        """
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.shrink = nn.ModuleDict(dict(shrink))
+        self.skips = [tuple(each) for each in skips]
+
+    def forward(self, x: Float[Tensor, "batch *rest"]) -> Float[Tensor, "batch *out_rest"]:
+        """Return the last layer's output."""
+        outputs = []
+        for number, (layer, skips) in enumerate(zip(self.layers, self.skips, strict=True)):
+            read = [x]
+            for place in skips:
+                name = f"{place}-{number}"
+                skipped = outputs[place]
+                read.append(self.shrink[name](skipped) if name in self.shrink else skipped)
+            x = layer(torch.cat(read, dim=1) if len(read) > 1 else x)
+            outputs.append(x)
+        return x
+
+    def extra_repr(self) -> str:
+        """Show the skip connections."""
+        return f"skips={self.skips}"
+
+
+def read_layers(
+    layers: Sequence[Mapping[str, Any]], build: Callable[..., nn.Module], n_in: int
+) -> tuple[SkipStack, int]:
+    """Build a stack from its description.
+
+    Args:
+        layers: for each layer "operation", "width", and optionally "stride" (1) and "skips" ([]).
+        build: makes a layer from the operation's name, channels in and out, and the stride.
+        n_in: channels or features that come in.
+
+    Returns:
+        The stack, and the channels or features that leave it.
+
+    Raises:
+        ValueError: if there is no layer, an entry is unknown or missing, a width or stride makes no
+            sense, or a skip connection does not come from further back.
+    """
+    if not layers:
+        raise ValueError("`layers` must describe at least one layer; got none.")
+    built: list[nn.Module] = []
+    widths: list[int] = []
+    halvings: list[int] = []  # of each layer's output
+    shrink: dict[str, nn.Module] = {}
+    wiring: list[Sequence[int]] = []
+    for number, layer in enumerate(layers):
+        operation, width, stride, skips = _entries(layer, number)
+        halved = halvings[-1] if halvings else 0
+        incoming = widths[-1] if widths else n_in
+        for place in skips:
+            incoming += widths[place]
+            missing = halved - halvings[place]
+            if missing:
+                shrink[f"{place}-{number}"] = nn.Sequential(
+                    *(
+                        nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+                        for _ in range(missing)
+                    )
+                )
+        built.append(build(operation, incoming, width, stride))
+        widths.append(width)
+        halvings.append(halved + (stride == 2))
+        wiring.append(skips)
+    return SkipStack(built, wiring, shrink), widths[-1]
+
+
+def _entries(layer: Mapping[str, Any], number: int) -> tuple[str, int, int, Sequence[int]]:
+    unknown = set(layer) - {"operation", "width", "stride", "skips"}
+    if unknown or not {"operation", "width"} <= set(layer):
+        raise ValueError(
+            f"Layer {number} of `layers` has the entries operation, width, and optionally stride "
+            f"and skips; got {', '.join(layer)}."
+        )
+    width, stride, skips = layer["width"], layer.get("stride", 1), layer.get("skips", ())
+    if width < 1 or stride not in (1, 2):
+        raise ValueError(
+            f"Layer {number} of `layers` must have a positive width and a stride of 1 or 2; got "
+            f"{width} and {stride}."
+        )
+    if list(skips) != sorted(set(skips)) or any(not 0 <= place < number - 1 for place in skips):
+        raise ValueError(
+            f"`skips` of layer {number} must be increasing places of layers before the last one, "
+            f"from 0 to {number - 2}; got {list(skips)}."
+        )
+    return layer["operation"], width, stride, skips

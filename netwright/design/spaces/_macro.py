@@ -1,0 +1,315 @@
+"""Spaces of whole networks: what each layer does, how wide it is, and which earlier ones it reads.
+
+Paper:    Zoph, Le. Neural Architecture Search with Reinforcement Learning. ICLR 2017,
+          arXiv:1611.01578, section 3 (kernel size, filters, stride and skip connections, layer by
+          layer; figure 4 for the anchor points).
+Departs:  the number of layers is the first decision instead of growing with the search; each layer
+          reads the one before; for rows, a layer has no kernel or stride; for texts, the decisions
+          are the parameters of the text families.
+Notation: a skip decision (layer i, layer j) = the anchor point j of layer i.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from netwright.data._schema import Schema
+from netwright.design._design import Design
+from netwright.design.spaces._operations import usable
+from netwright.design.spaces._space import Code, Decision, require_code
+from netwright.learn._recipe import Recipe
+
+__all__ = ["ImageMacroSpace", "RowMacroSpace", "TextMacroSpace", "macro_space"]
+
+_IMAGE_RECIPE = Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
+_ROW_RECIPE = Recipe(learning_rate=2.5e-3, weight_decay=5e-2, batch_size=64)
+
+
+class ImageMacroSpace:
+    """Convolutional networks, layer by layer; see `macro_space`."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        depths: Sequence[int] = (2, 3, 4, 5, 6),
+        widths: Sequence[int] = (8, 16, 32, 64),
+        operations: Sequence[str] | None = None,
+        recipe: Recipe = _IMAGE_RECIPE,
+    ) -> None:
+        """List the decisions.
+
+        Args:
+            schema: of the task; an image input.
+            depths: numbers of layers to choose from, increasing.
+            widths: channels to choose from, increasing.
+            operations: names from the table of operations; by default all that do more than pass
+                on.
+            recipe: how every design is trained.
+        """
+        self._side = max(schema.input.shape[1:])
+        self._recipe = recipe
+        names = operations or [name for name in usable("image") if name != "identity"]
+        self.decisions: tuple[Decision, ...] = _layer_decisions(
+            depths,
+            Decision("operation", tuple(names)),
+            Decision("width", tuple(widths), ordered=True),
+            Decision("stride", (1, 2), ordered=True),
+        )
+
+    def design(self, code: Code) -> Design:
+        """Describe the network of a code; equal networks have equal designs.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        code = self.canonical(code)
+        layers = _layers(self.decisions, code)
+        return Design(_name(layers), "macro_cnn", {"layers": layers}, self._recipe)
+
+    def canonical(self, code: Code) -> Code:
+        """Set to 0 what does not matter: layers beyond the last, and strides of a single pixel.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        require_code(self, code)
+        chosen = list(_cut(self.decisions, code))
+        side = self._side
+        for place, decision in enumerate(self.decisions):
+            if not decision.name.endswith("stride"):
+                continue
+            if side == 1:
+                chosen[place] = 0
+            elif decision.options[chosen[place]] == 2:
+                side = (side + 1) // 2
+        return tuple(chosen)
+
+
+class RowMacroSpace:
+    """Networks for tables, layer by layer; see `macro_space`."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        depths: Sequence[int] = (1, 2, 3, 4),
+        widths: Sequence[int] = (16, 32, 64, 128),
+        operations: Sequence[str] | None = None,
+        recipe: Recipe = _ROW_RECIPE,
+    ) -> None:
+        """List the decisions.
+
+        Args:
+            schema: of the task; a table input.
+            depths: numbers of layers to choose from, increasing.
+            widths: units to choose from, increasing.
+            operations: names from the table of operations on rows; by default all that do more than
+                pass on.
+            recipe: how every design is trained.
+        """
+        self._has_numbers = any(c.kind in ("number", "date") for c in schema.input.columns)
+        self._recipe = recipe
+        names = operations or [name for name in usable("row") if name != "identity"]
+        whole = (
+            # Sines have no linear bounds yet, so "periodic" is not proposed.
+            Decision("numbers", ("standard", "piecewise")),
+            Decision("p_drop", (0.0, 0.1, 0.2, 0.4), ordered=True),
+        )
+        layered = _layer_decisions(
+            depths,
+            Decision("operation", tuple(names)),
+            Decision("width", tuple(widths), ordered=True),
+        )
+        self.decisions: tuple[Decision, ...] = (*whole, *layered)
+
+    def design(self, code: Code) -> Design:
+        """Describe the network of a code; equal networks have equal designs.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        code = self.canonical(code)
+        layers = _layers(self.decisions[2:], code[2:])
+        numbers, p_drop = (self.decisions[i].options[code[i]] for i in (0, 1))
+        name = f"{_name(layers)}, {numbers} numbers, {p_drop:.0%} dropped"
+        parameters = {"layers": layers, "numbers": numbers, "p_drop": p_drop}
+        return Design(name, "macro_mlp", parameters, self._recipe)
+
+    def canonical(self, code: Code) -> Code:
+        """Set to 0 what does not matter: layers beyond the last, the encoding of absent numbers.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        require_code(self, code)
+        numbers = code[0] if self._has_numbers else 0
+        return (numbers, code[1], *_cut(self.decisions[2:], code[2:]))
+
+
+# Of each text family: the parameter that each decision sets, and how. The others do not matter.
+_TEXT: dict[str, dict[str, tuple[str, Any]]] = {
+    "text_linear": {"reach": ("longest", int)},
+    "text_bag": {
+        "width": ("width", int),
+        "reach": ("longest", int),
+        "depth": ("hidden", lambda depth: 32 * (depth - 1)),
+        "word dropout": ("p_drop_ngram", float),
+        "dropout": ("p_drop", float),
+    },
+    "text_cnn": {
+        "width": ("width", int),
+        "reach": ("windows", lambda reach: list(range(1, reach + 1))),
+        "word dropout": ("p_drop_word", float),
+        "dropout": ("p_drop", float),
+    },
+    "text_gru": {
+        "width": ("width", int),
+        "hidden": ("hidden", int),
+        "word dropout": ("p_drop_word", float),
+        "dropout": ("p_drop", float),
+    },
+    "text_transformer": {
+        "width": ("width", int),
+        "depth": ("n_blocks", int),
+        "word dropout": ("p_drop_word", float),
+        "dropout": ("p_drop", float),
+    },
+}
+_RATES = {"text_linear": 1e-2, "text_bag": 3e-3, "text_cnn": 3e-3}
+
+
+class TextMacroSpace:
+    """The text families and their parameters; see `macro_space`."""
+
+    def __init__(self, schema: Schema, *, recipe: Recipe | None = None) -> None:
+        """List the decisions.
+
+        Args:
+            schema: of the task; a text input.
+            recipe: how every design is trained; by default as the family needs.
+        """
+        self._recipe = recipe
+        # Naive Bayes has nothing to count where values are predicted.
+        families = tuple(_TEXT) if schema.target.kind in ("class", "labels") else tuple(_TEXT)[1:]
+        self.decisions: tuple[Decision, ...] = (
+            Decision("family", families),
+            Decision("width", (16, 32, 64, 128), ordered=True),
+            Decision("reach", (1, 2, 3), ordered=True),
+            Decision("depth", (1, 2, 3), ordered=True),
+            Decision("hidden", (32, 64, 128), ordered=True),
+            Decision("word dropout", (0.0, 0.1, 0.3, 0.5, 0.7), ordered=True),
+            Decision("dropout", (0.0, 0.2, 0.5), ordered=True),
+        )
+
+    def design(self, code: Code) -> Design:
+        """Describe the network of a code; equal networks have equal designs.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        code = self.canonical(code)
+        family, *_ = (d.options[place] for d, place in zip(self.decisions, code, strict=True))
+        parameters: dict[str, Any] = {}
+        for decision, place in zip(self.decisions, code, strict=True):
+            if decision.name in _TEXT[family]:
+                name, read = _TEXT[family][decision.name]
+                parameters[name] = read(decision.options[place])
+        rate = _RATES.get(family, 1e-3)
+        decay = 0.0 if family == "text_linear" else 1e-2
+        recipe = self._recipe or Recipe(learning_rate=rate, weight_decay=decay, batch_size=64)
+        shown = ", ".join(f"{name} {value}" for name, value in parameters.items())
+        return Design(f"{family}: {shown}", family, parameters, recipe)
+
+    def canonical(self, code: Code) -> Code:
+        """Set to 0 what the chosen family does not have.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        require_code(self, code)
+        used = {"family", *_TEXT[self.decisions[0].options[code[0]]]}
+        return tuple(
+            place if decision.name in used else 0
+            for decision, place in zip(self.decisions, code, strict=True)
+        )
+
+
+def macro_space(
+    schema: Schema,
+) -> ImageMacroSpace | RowMacroSpace | TextMacroSpace:
+    """Make the space of whole networks for a task: `macro_cnn`, `macro_mlp` or the text families.
+
+    For other depths, widths or operations, make `ImageMacroSpace` or `RowMacroSpace` yourself.
+
+    Args:
+        schema: of the task.
+    """
+    if schema.input.kind == "image":
+        return ImageMacroSpace(schema)
+    if schema.input.kind == "table":
+        return RowMacroSpace(schema)
+    return TextMacroSpace(schema)
+
+
+def _layer_decisions(depths: Sequence[int], *each: Decision) -> tuple[Decision, ...]:
+    found = [Decision("depth", tuple(depths), ordered=True)]
+    for number in range(max(depths)):
+        for decision in each:
+            found.append(
+                Decision(f"layer {number}, {decision.name}", decision.options, decision.ordered)
+            )
+        for earlier in range(number - 1):
+            found.append(Decision(f"layer {number}, reads {earlier}", (False, True)))
+    return tuple(found)
+
+
+def _cut(decisions: Sequence[Decision], code: Sequence[int]) -> tuple[int, ...]:
+    depth = decisions[0].options[code[0]]
+    return tuple(
+        place if decision.name == "depth" or _number(decision) < depth else 0
+        for decision, place in zip(decisions, code, strict=True)
+    )
+
+
+def _number(decision: Decision) -> int:
+    return int(decision.name.removeprefix("layer ").partition(",")[0])
+
+
+def _layers(decisions: Sequence[Decision], code: Sequence[int]) -> list[dict[str, Any]]:
+    layers: list[dict[str, Any]] = [{"skips": []} for _ in range(decisions[0].options[code[0]])]
+    for decision, place in zip(decisions[1:], code[1:], strict=True):
+        if _number(decision) >= len(layers):
+            break
+        layer, what = layers[_number(decision)], decision.name.partition(", ")[2]
+        if not what.startswith("reads "):
+            layer[what] = decision.options[place]
+        elif decision.options[place]:
+            layer["skips"].append(int(what.removeprefix("reads ")))
+    return layers
+
+
+def _name(layers: Sequence[dict[str, Any]]) -> str:
+    shown = []
+    for layer in layers:
+        halves = "/2" if layer.get("stride") == 2 else ""
+        skips = "+" + "+".join(map(str, layer["skips"])) if layer["skips"] else ""
+        shown.append(f"{layer['operation']} {layer['width']}{halves}{skips}")
+    return ", ".join(shown)
