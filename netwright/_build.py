@@ -12,6 +12,7 @@ from netwright._audit import audit_subject
 from netwright._files import write_atomically
 from netwright._journal import Event, Journal
 from netwright._page import keep_data_notes, write_page
+from netwright._reachable import reachable
 from netwright._search import search
 from netwright._ship import ship
 from netwright.data import (
@@ -41,6 +42,9 @@ def build(
     out: str | Path | None = None,
     device: str = "auto",
     strategy: Callable[..., Strategy] | None = None,
+    ledger: str | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
     watch: Callable[[Event], None] | None = None,
     began: float | None = None,
     **loading: Any,
@@ -60,6 +64,10 @@ def build(
         device: "cpu", "cuda", "mps" or "auto".
         strategy: called with the designs' portfolio and the requirements, returns a search; the
             default is successive halving.
+        ledger: address of a database that keeps what was tried, for example
+            "postgresql://user@server/searches"; by default a file in the run's folder.
+        workers: candidates that are trained at once, each in a process of its own.
+        cluster: address of a Ray cluster whose machines train them; `workers` then limits how many.
         watch: is shown every event as it happens.
         began: `time.monotonic()` at which the budget began; now if None.
         **loading: passed to `load`: target, text, group, time, by, split, schema, ...
@@ -95,7 +103,7 @@ def build(
     journal.record("stage", stage="search")
     found = search(
         task, requirements, limit, folder=folder, journal=journal, seed=seed, device=device,
-        make_strategy=strategy,
+        make_strategy=strategy, ledger=ledger, workers=workers, cluster=cluster,
     )  # fmt: skip
     journal.record("stage", stage="ship")
     subject = ship(found, task, folder=folder, journal=journal, seed=seed)
@@ -103,6 +111,8 @@ def build(
     findings = audit_subject(
         subject, requirements, task=task, journal=journal, seconds_left=_left(limit, journal)
     )
+    if (instead := reachable(found.choice, found.records, task.schema.target.metric)) is not None:
+        findings = (*findings, instead)
     journal.record("stage", stage="report")
     write_atomically(folder / "findings.json", findings_to_json(findings))
     run = Run.open(folder)

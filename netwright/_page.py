@@ -8,10 +8,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from netwright import __version__
+from netwright import __version__, _reachable
 from netwright._journal import Event, Journal
 from netwright.data import Task, describe
-from netwright.design import Ledger, design_to_json, draw, pareto_front
+from netwright.design import Ledger, design_to_json, draw
 from netwright.finding import Lines, Series, Table
 from netwright.report import (
     ArtefactFile,
@@ -81,6 +81,8 @@ def view_run(run: Run) -> RunView:
     requirements = [Requirement.parse(text) for text in job["requirements"]]
     by_text = {f.requirement: f for f in run.findings if f.requirement is not None}
     metric = run.schema.target.metric
+    instead = next((f.evidence for f in run.findings if f.name == _reachable.NAME), ())
+    instead = [piece for piece in instead if isinstance(piece, Table)]
     return RunView(
         title=notes["name"],
         description=_description(run, notes),
@@ -90,10 +92,13 @@ def view_run(run: Run) -> RunView:
         seed=job["seed"],
         device=f"{job['device']} on {platform.machine()}",
         requirements=tuple(RequirementRow.of(r, by_text[r.text]) for r in requirements),
-        findings=tuple(f for f in run.findings if f.requirement is None),
+        findings=tuple(
+            f for f in run.findings if f.requirement is None and f.name != _reachable.NAME
+        ),
         errors=ERRORS,
         unreachable=chosen["unreachable"],
-        front=_front(run, metric) if chosen["unreachable"] else None,
+        front=instead[0] if instead else None,
+        prices=instead[1] if len(instead) > 1 else None,
         design_name=run.design.name,
         design_json=design_to_json(run.design),
         drawing=draw(run.design, run.schema),
@@ -176,20 +181,6 @@ def _leaderboard(run: Run, journal: Journal, chosen: int) -> tuple[LeaderboardRo
             )
         )
     return tuple(rows)
-
-
-def _front(run: Run, metric: str) -> Table:
-    records = pareto_front(Ledger(run.folder).records(), metric=metric)
-    names = [n for n in ("size", "params") if all(n in r.measurements for r in records)]
-    rows = tuple(
-        (
-            r.candidate.design.name,
-            r.measurements[metric].value,
-            *(r.measurements[n].value for n in names),
-        )
-        for r in records
-    )
-    return Table("The reachable front, on the validation split", ("design", metric, *names), rows)
 
 
 def _curves(journal: Journal, chosen: int) -> tuple[Lines, ...]:

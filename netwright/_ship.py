@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-import torch
-
 from netwright import _rng
+from netwright._evaluate import calibrated
 from netwright._journal import Journal
 from netwright._search import Found
 from netwright.artefact import Session, check_agreement, read_onnx, write
-from netwright.audits.uncertainty import fit_temperature, fit_temperature_labels
 from netwright.data import Split, Task
 from netwright.design import design_to_json
 from netwright.finding import format_value
 from netwright.measure import Subject
-from netwright.nn import Calibrated
 
 __all__ = ["decode", "ship"]
 
@@ -37,9 +34,7 @@ def ship(found: Found, task: Task, *, folder: Path, journal: Journal, seed: int)
         ArtefactError: if ONNX Runtime and torch disagree; it names the first differing node.
     """
     if not journal.find("shipped"):
-        network = found.network.eval().cpu()
-        if task.schema.target.kind in ("class", "labels"):
-            network = Calibrated(network, _temperature(network, task)).eval()
+        network = calibrated(found.network.eval().cpu(), task)
         artefact = write(
             network,
             task.schema,
@@ -86,11 +81,3 @@ def decode(onnx: Path, task: Task, *, journal: Journal, seed: int) -> Subject:
         artefact=onnx,
         predict=session.predict,
     )
-
-
-@torch.no_grad()
-def _temperature(network: torch.nn.Module, task: Task) -> float:
-    split = task.calibration
-    logits = torch.cat([network(x) for x, _ in split.batches(512)])
-    fit = fit_temperature if task.schema.target.kind == "class" else fit_temperature_labels
-    return fit(logits, split.y)

@@ -63,6 +63,21 @@ Out = Annotated[
     typer.Option(help="Folder of the run; by default one under runs/ that this job owns."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Candidates that are trained at once, each in a process of its own."),
+]
+Cluster = Annotated[
+    str | None, typer.Option(help="Address of a Ray cluster whose machines train candidates.")
+]
+LedgerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        help="Database that keeps what was tried, as postgresql://user@server/searches; "
+        "by default a file in the run's folder.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, nothing else.")]
 
 
@@ -97,6 +112,9 @@ def build(
     seed: Seed = 0,
     out: Out = None,
     device: Device = "auto",
+    workers: Workers = None,
+    cluster: Cluster = None,
+    ledger: LedgerAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Find, train and ship a network that meets the requirements, and show the evidence.
@@ -120,6 +138,9 @@ def build(
             seed=seed,
             out=out,
             device=device,
+            workers=workers,
+            cluster=cluster,
+            ledger=ledger,
             watch=view,
             began=_BEGAN,
             target=_names(target),

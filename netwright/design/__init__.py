@@ -14,7 +14,7 @@ from netwright.design._initialise import Initialisable, initialise
 from netwright.design._json import design_from_json, design_to_json
 from netwright.design._ledger import Ledger
 from netwright.design._portfolio import portfolio
-from netwright.design._price import Price, binding
+from netwright.design._price import Price, Rung, binding
 from netwright.design._random_search import RandomSearch
 from netwright.design._ranking import pareto_front, shortfall
 from netwright.design._record import Record
@@ -30,6 +30,7 @@ __all__ = [
     "Price",
     "RandomSearch",
     "Record",
+    "Rung",
     "Strategy",
     "SuccessiveHalving",
     "binding",

@@ -129,7 +129,7 @@ def asks_for_learning(requirements: Sequence[Requirement]) -> bool:
 def usable_records(
     records: Sequence[Record], requirements: Sequence[Requirement], metric: str
 ) -> list[Record]:
-    """Leave out what diverged.
+    """Leave out what diverged, what was never trained, and what took its workers down.
 
     Args:
         records: all that was trained.
@@ -141,17 +141,18 @@ def usable_records(
     """
     if not records:
         raise ValueError("`records` is empty: no candidate was trained, so none can be chosen.")
-    for record in records:
+    trained = [r for r in records if r.status not in ("pruned", "died")]
+    for record in trained:
         for name in (metric, *(q.text for q in requirements)):
             if name not in record.measurements:
                 raise ValueError(
                     f"Candidate {record.candidate.number} ({record.candidate.design.name}) has no "
                     f"measurement of `{name}`; it has {', '.join(record.measurements) or 'none'}."
                 )
-    usable = [r for r in records if _is_finite(r, metric) and r.status != "diverged"]
+    usable = [r for r in trained if _is_finite(r, metric) and r.status != "diverged"]
     if not usable:
         raise ValueError(
-            f"None of the {len(records)} trained candidates has a finite `{metric}`: every one "
+            f"None of the {len(trained)} trained candidates has a finite `{metric}`: every one "
             f"diverged. Check the data for extreme values, or lower the learning rate."
         )
     return usable

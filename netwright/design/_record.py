@@ -17,7 +17,9 @@ class Record:
         candidate: what was asked for.
         measurements: on the validation split, by requirement text or quantity name.
         seconds: spent on building, training and measuring it.
-        status: what ended its training: "steps", "seconds", "patience" or "diverged".
+        status: what ended its training: "steps", "seconds", "patience" or "diverged"; "pruned" if
+            it was not worth training, "died" if it took its workers down with it. Those two have no
+            measurements but of costs.
     """
 
     candidate: Candidate

@@ -168,6 +168,7 @@ def _verdict_context(view: RunView) -> dict[str, Any]:
         "interval_heading": heading,
         "unreachable": [p.strip() for p in _cut(view.unreachable).splitlines() if p.strip()],
         "front": view_table(view.front, most=_MOST_ROWS) if view.front else None,
+        "prices": view_table(view.prices, most=_MOST_ROWS) if view.prices else None,
     }
 
 

@@ -118,6 +118,7 @@ class RunView:
         errors: names of the findings that belong in the section on errors.
         unreachable: where no candidate meets the requirements: what binds, and its price.
         front: where no candidate meets the requirements: the reachable front.
+        prices: where no candidate meets the requirements: what each costs, and looser bounds would.
         design_name: of the shipped design.
         design_json: the shipped design.
         drawing: an SVG drawing of the network.
@@ -151,6 +152,7 @@ class RunView:
     errors: tuple[str, ...] = ()
     unreachable: str = ""
     front: Table | None = None
+    prices: Table | None = None
     design_name: str = ""
     design_json: str = ""
     drawing: str = ""

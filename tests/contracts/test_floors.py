@@ -22,14 +22,36 @@ FLOORS = (
     ("quantities",),
     ("report",),
     ("run",),
-    ("_search", "_ship", "_page", "_audit", "_audit_file", "_build", "claims"),
-    ("cli", "_live", "_terminal", "_doctor", "serve"),
+    (
+        "_allot",
+        "_costs",
+        "_evaluate",
+        "_reachable",
+        "_workers",
+        "_search",
+        "_ship",
+        "_page",
+        "_audit",
+        "_audit_file",
+        "_build",
+        "claims",
+    ),
+    ("cli", "_live", "_terminal", "_doctor", "_verify_cli", "serve"),
     ("__main__",),
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 JOINERS = {"_search", "_ship", "_page", "_audit", "_audit_file", "_build", "claims", "cli"}
-JOINERS |= {"_live", "_doctor", "_terminal"}
+JOINERS |= {
+    "_allot",
+    "_costs",
+    "_evaluate",
+    "_workers",
+    "_live",
+    "_doctor",
+    "_terminal",
+    "_verify_cli",
+}
 HEAVY = ("pandas", "sklearn", "onnx", "onnxruntime", "onnxscript", "optuna", "lightning_fabric")
 
 

@@ -77,7 +77,8 @@ def test_when_none_will_do_the_nearest_and_what_binds():
         "All other requirements could be met without `accuracy >= 0.9` or without "
         "`size <= 100 kB`.",
         "`accuracy >= 0.9`: the best accuracy reached is 0.880.",  # in 100 kB
-        "`size <= 100 kB` costs 7.0 points of accuracy: 0.880 with it, 0.950 without.",
+        "`size <= 100 kB` costs 7.0 points of accuracy: 0.880 with it, 0.950 without; 400.0 kB "
+        "costs nothing.",
     ]
     assert [p.requirement for p in choice.prices] == [q.text for q in BOTH]
 
@@ -120,6 +121,14 @@ def test_what_diverged_is_never_shipped(requirements):
         trained(2, 0.93, 50),
     ]
     assert chosen(records, requirements)[0] == 2
+
+
+@pytest.mark.parametrize("status", ["pruned", "died"])
+def test_what_was_never_trained_is_passed_over(status):
+    pruned = record(0, status=status, size=1.0)
+    assert chosen([pruned, trained(1, 0.95, 50)], BOTH)[0] == 1
+    with pytest.raises(ValueError, match="None of the 0 trained"):
+        choose([pruned], BOTH, metric="accuracy")
 
 
 def test_nothing_to_choose_from():
