@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from netwright import _design_cli
+
 _BEGAN = time.monotonic()  # budgets count from here: imports are part of the command
 
 __all__ = ["app", "main"]
@@ -189,6 +191,9 @@ def audit(
             schema=schema,
         )
     _close(findings, folder / "report.html", as_json, console)
+
+
+app.add_typer(_design_cli.app)
 
 
 @app.command()

@@ -3,7 +3,8 @@
 Which one? `portfolio` proposes strong defaults for a task, and `build_network` turns one into a
 plain module. `SuccessiveHalving` is the search to use; `RandomSearch` is the yardstick it must
 beat. `Ledger` remembers a search on disk, `choose` picks the network to ship, `pareto_front` and
-`binding` say what else could be had, and `draw` shows it.
+`binding` say what else could be had. `draw` shows a design, and `source` prints it as a file that
+needs torch alone.
 """
 
 from netwright.design._build_network import build_network, family
@@ -18,6 +19,7 @@ from netwright.design._price import Price, Rung, binding
 from netwright.design._random_search import RandomSearch
 from netwright.design._ranking import pareto_front, shortfall
 from netwright.design._record import Record
+from netwright.design._source import load_weights, source
 from netwright.design._successive_halving import SuccessiveHalving
 
 __all__ = [
@@ -42,7 +44,9 @@ __all__ = [
     "draw",
     "family",
     "initialise",
+    "load_weights",
     "pareto_front",
     "portfolio",
     "shortfall",
+    "source",
 ]

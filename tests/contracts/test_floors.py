@@ -36,7 +36,7 @@ FLOORS = (
         "_build",
         "claims",
     ),
-    ("cli", "_live", "_terminal", "_doctor", "_verify_cli", "serve"),
+    ("cli", "_live", "_terminal", "_doctor", "_design_cli", "_verify_cli", "serve"),
     ("__main__",),
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

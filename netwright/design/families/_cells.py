@@ -11,7 +11,7 @@ Notation: a node (a, f, b, g) = f(state a) + g(state b); states 0 and 1 are the 
           before the last and of the last, state i + 2 is node i.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from netwright.design.families._ends import (
 from netwright.design.spaces._operations import operation
 from netwright.nn import ConvNorm, GlobalPool
 
-__all__ = ["Cell", "CellStack", "adapt", "cells", "plan_cells"]
+__all__ = ["Cell", "CellStack", "adapt", "build_cell", "cells", "plan_cells"]
 
 Node = Sequence[Any]  # (state, operation, state, operation)
 _NORMAL = ((0, "conv3x3", 1, "identity"), (1, "conv3x3", 2, "identity"))
@@ -47,40 +47,21 @@ class Cell(nn.Module):
 
     def __init__(
         self,
-        nodes: Sequence[Node],
-        channels: tuple[int, int],
-        width: int,
-        *,
-        halves: bool,
-        shrinks_first: bool,
+        inputs: Sequence[tuple[int, int]],
+        nodes: Sequence[tuple[nn.Module, nn.Module]],
+        adapt: Mapping[str, nn.Module],
     ) -> None:
-        """Build the operations.
+        """Keep the operations.
 
         Args:
-            nodes: two states and two names of operations each.
-            channels: of the outputs of the cell before the last, and of the last.
-            width: channels of each node.
-            halves: whether operations on the cell's inputs halve the image.
-            shrinks_first: whether the cell before the last still has the size before a halving.
+            inputs: the two states that each node reads.
+            nodes: the two operations of each node.
+            adapt: what changes the outputs of the cell before the last, "0", and of the last, "1".
         """
         super().__init__()
-        self.inputs = [(first, second) for first, _, second, _ in nodes]
-        read = {state for pair in self.inputs for state in pair}
-        self.adapt = nn.ModuleDict(
-            {
-                str(state): adapt(channels[state], width, shrinks=state == 0 and shrinks_first)
-                for state in (0, 1)
-                if state in read
-            }
-        )
-        self.nodes = nn.ModuleList()
-        for first, one, second, other in nodes:
-            self.nodes.append(
-                nn.ModuleList(
-                    operation(name, "image").build(width, width, 2 if halves and state < 2 else 1)
-                    for state, name in ((first, one), (second, other))
-                )
-            )
+        self.inputs = [tuple(pair) for pair in inputs]
+        self.adapt = nn.ModuleDict(dict(adapt))
+        self.nodes = nn.ModuleList(nn.ModuleList(pair) for pair in nodes)
 
     def forward(
         self,
@@ -125,6 +106,38 @@ class CellStack(nn.Module):
         for cell in self.cells:
             before, last = last, cell(before, last)
         return last
+
+
+def build_cell(
+    nodes: Sequence[Node],
+    channels: tuple[int, int],
+    width: int,
+    *,
+    halves: bool,
+    shrinks_first: bool,
+) -> Cell:
+    """Build a cell from its description.
+
+    Args:
+        nodes: two states and two names of operations each.
+        channels: of the outputs of the cell before the last, and of the last.
+        width: channels of each node.
+        halves: whether operations on the cell's inputs halve the image.
+        shrinks_first: whether the cell before the last still has the size before a halving.
+    """
+    inputs = [(first, second) for first, _, second, _ in nodes]
+    read = {state for pair in inputs for state in pair}
+    adapted = {
+        str(state): adapt(channels[state], width, shrinks=state == 0 and shrinks_first)
+        for state in (0, 1)
+        if state in read
+    }
+
+    def build(state: int, name: str) -> nn.Module:
+        return operation(name, "image").build(width, width, 2 if halves and state < 2 else 1)
+
+    pairs = [(build(first, one), build(second, other)) for first, one, second, other in nodes]
+    return Cell(inputs, pairs, adapted)
 
 
 def adapt(n_in: int, width: int, *, shrinks: bool) -> nn.Module:
@@ -191,7 +204,8 @@ def cells(
     for halves in plan:
         nodes = reduction if halves else normal
         width *= 2 if halves else 1
-        stack.append(Cell(nodes, channels, width, halves=halves, shrinks_first=halved_last))
+        cell = build_cell(nodes, channels, width, halves=halves, shrinks_first=halved_last)
+        stack.append(cell)
         channels, halved_last = (channels[1], len(nodes) * width), halves
     return assemble(
         ("normalise", first_image_layer(schema)),

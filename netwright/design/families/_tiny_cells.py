@@ -9,7 +9,7 @@ Departs:  three nodes instead of four, one cell a stage instead of five, four op
 Notation: `EDGES` = (source, node) of each edge; 0 is the input, 3 the output.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -25,7 +25,7 @@ from netwright.design.families._ends import (
 from netwright.design.spaces._operations import NONE, operation
 from netwright.nn import ConvNorm, GlobalPool
 
-__all__ = ["EDGES", "TinyCell", "tiny_cells"]
+__all__ = ["EDGES", "TinyCell", "tiny_cell", "tiny_cells"]
 
 EDGES = ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))
 _OUT = 3
@@ -39,21 +39,15 @@ class TinyCell(nn.Module):
             ends, for example `edges["0-2"]`.
     """
 
-    def __init__(self, width: int, edges: Sequence[str]) -> None:
-        """Build the operations.
+    def __init__(self, edges: Mapping[str, nn.Module]) -> None:
+        """Keep the operations.
 
         Args:
-            width: channels that come in and go out.
-            edges: name of the operation on each edge, in the order of `EDGES`.
+            edges: the operation of each edge by its ends, for example "0-2"; sources before the
+                nodes that they reach.
         """
         super().__init__()
-        self.edges = nn.ModuleDict(
-            {
-                f"{source}-{node}": operation(name, "image").build(width, width, 1)
-                for (source, node), name in zip(EDGES, _live(edges), strict=True)
-                if name != NONE
-            }
-        )
+        self.edges = nn.ModuleDict(dict(edges))
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]
@@ -65,6 +59,22 @@ class TinyCell(nn.Module):
             arriving = edge(states[source])
             states[node] = states[node] + arriving if node in states else arriving
         return states[_OUT] if _OUT in states else torch.zeros_like(x)
+
+
+def tiny_cell(width: int, edges: Sequence[str]) -> TinyCell:
+    """Build a cell from the names of its operations.
+
+    Args:
+        width: channels that come in and go out.
+        edges: operation on each edge, in the order of `EDGES`.
+    """
+    return TinyCell(
+        {
+            f"{source}-{node}": operation(name, "image").build(width, width, 1)
+            for (source, node), name in zip(EDGES, _live(edges), strict=True)
+            if name != NONE
+        }
+    )
 
 
 def _live(edges: Sequence[str]) -> list[str]:
@@ -112,10 +122,10 @@ def tiny_cells(
     layers: list[tuple[str, nn.Module]] = [
         ("normalise", first_image_layer(schema)),
         ("stem", ConvNorm(schema.input.shape[0], widths[0])),
-        ("cell1", TinyCell(widths[0], edges)),
+        ("cell1", tiny_cell(widths[0], edges)),
     ]
     for number, width in enumerate(widths[1:], start=2):
         layers.append((f"halve{number}", ConvNorm(widths[number - 2], width, stride=2)))
-        layers.append((f"cell{number}", TinyCell(width, edges)))
+        layers.append((f"cell{number}", tiny_cell(width, edges)))
     layers.append(("pool", GlobalPool()))
     return assemble(*layers, *last_layers(schema, widths[-1]))

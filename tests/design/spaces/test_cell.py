@@ -7,7 +7,7 @@ from torch import nn
 from netwright._rng import seeded
 from netwright.data import Schema
 from netwright.design import build_network, design_from_json, design_to_json
-from netwright.design.families._cells import Cell, plan_cells
+from netwright.design.families._cells import build_cell, plan_cells
 from netwright.design.spaces import Space, cell_space, codes_of_cells, count, fold_cell
 
 from ..samples import CLASS, INPUTS
@@ -90,7 +90,7 @@ def test_reductions_stand_evenly_among_normal_cells():
 def test_cell_adds_in_nodes_and_joins_all_of_them(generator):
     nodes = ((0, "conv3x3", 1, "identity"), (2, "avgpool3x3", 2, "conv1x1"))
     with seeded(0):
-        cell = Cell(nodes, (5, 6), 4, halves=True, shrinks_first=True).eval()
+        cell = build_cell(nodes, (5, 6), 4, halves=True, shrinks_first=True).eval()
     before = torch.randn(2, 5, 8, 8, generator=generator)
     last = torch.randn(2, 6, 4, 4, generator=generator)
     one, two = cell.adapt["0"](before), cell.adapt["1"](last)
@@ -102,7 +102,7 @@ def test_cell_adds_in_nodes_and_joins_all_of_them(generator):
 
 def test_a_state_that_no_node_reads_costs_nothing():
     with seeded(0):
-        cell = Cell(((1, "identity", 1, "conv1x1"),), (5, 6), 4, halves=False, shrinks_first=False)
+        cell = build_cell(((1, "identity", 1, "conv1x1"),), (5, 6), 4, halves=False, shrinks_first=False)
     assert list(cell.adapt) == ["1"]
     assert isinstance(cell.nodes[0][0], nn.Identity)
 

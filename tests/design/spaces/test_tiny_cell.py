@@ -9,7 +9,7 @@ import torch
 from netwright._rng import seeded
 from netwright.data import Schema
 from netwright.design import build_network, design_from_json, design_to_json
-from netwright.design.families._tiny_cells import EDGES, TinyCell
+from netwright.design.families._tiny_cells import EDGES, tiny_cell
 from netwright.design.spaces import Space, count, tiny_cell_space
 
 from ..samples import CLASS, INPUTS
@@ -116,12 +116,12 @@ def test_codes_that_are_not_folded_compute_something_else():
 def test_cells_are_computed_as_their_edges_say(generator):
     x = torch.randn(2, 3, 4, 4, generator=generator)
     with seeded(0):
-        cell = TinyCell(3, ["conv3x3", "avgpool3x3", "identity", "identity", "conv3x3"]).train()
+        cell = tiny_cell(3, ["conv3x3", "avgpool3x3", "identity", "identity", "conv3x3"]).train()
     first, mean, second = (cell.edges[name] for name in ("0-1", "0-2", "2-3"))
     expected = first(x) + second(mean(x) + first(x))
     torch.testing.assert_close(cell(x), expected)
     with seeded(0):
-        dead = TinyCell(3, ["conv3x3", "conv3x3", "none", "none", "none"])
+        dead = tiny_cell(3, ["conv3x3", "conv3x3", "none", "none", "none"])
     assert not cell(x).isnan().any() and torch.equal(dead(x), torch.zeros_like(x))
     assert list(dead.parameters()) == []
 
