@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,7 +35,7 @@ class Attacked:
             what a black-box attack costs.
     """
 
-    x: Float[Tensor, "batch *input"]
+    x: Shaped[Tensor, "batch *input"]
     fooled: Bool[Tensor, "batch"]
     n_gradients: int
     n_queries: int = 0
@@ -142,7 +142,7 @@ def gradient_of(
 @torch.no_grad()
 def fooled_by(
     network: Callable[[Tensor], Tensor],
-    x: Float[Tensor, "batch *input"],
+    x: Shaped[Tensor, "batch *input"],
     y: Int[Tensor, "batch"],
 ) -> Bool[Tensor, "batch"]:
     """Say which rows the network misclassifies.
