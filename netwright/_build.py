@@ -13,6 +13,7 @@ from netwright._files import write_atomically
 from netwright._journal import Event, Journal
 from netwright._page import keep_data_notes, write_page
 from netwright._reachable import reachable
+from netwright._refit import refit
 from netwright._search import search
 from netwright._ship import ship
 from netwright.data import (
@@ -105,6 +106,7 @@ def build(
         task, requirements, limit, folder=folder, journal=journal, seed=seed, device=device,
         make_strategy=strategy, ledger=ledger, workers=workers, cluster=cluster,
     )  # fmt: skip
+    found = refit(found, task, limit, folder=folder, journal=journal, seed=seed, device=device)
     journal.record("stage", stage="ship")
     subject = ship(found, task, folder=folder, journal=journal, seed=seed)
     journal.record("stage", stage="audit")

@@ -17,6 +17,8 @@ _STAGES = {
     "audit": "Auditing the shipped bytes",
     "report": "Writing the report",
 }
+# Events whose text is said as it stands.
+_SAID = ("resumed", "chosen", "refitted", "shipped", "none qualifies", "skipped")
 
 
 class LiveView:
@@ -73,7 +75,7 @@ class LiveView:
             )
         elif event.name in ("candidate trained", "candidate pruned"):
             self._finish(event)
-        elif event.name in ("resumed", "chosen", "shipped", "none qualifies", "skipped"):
+        elif event.name in _SAID:
             self._say(facts["text"])
         if self._console.is_terminal:
             left = f"{event.elapsed:5.0f} s"

@@ -112,12 +112,12 @@ def fit_vocabulary(corpus: Corpus, train: np.ndarray) -> tuple[tuple[str, ...], 
         train: the training rows, bool (n,).
 
     Returns:
-        The tokens that occur twice or more in training rows, the most frequent first, at most
-        20,000; and the length that 99 % of the training rows fit in, from 8 to 512 tokens.
+        The tokens of training rows, the most frequent first, at most 20,000; and the length that
+        99 % of the training rows fit in, from 8 to 512 tokens.
     """
     lengths = np.diff(corpus.start)
     counts = np.bincount(corpus.flat[np.repeat(train, lengths)], minlength=len(corpus.tokens))
-    chosen = sorted(np.flatnonzero(counts >= 2), key=lambda i: (-counts[i], corpus.tokens[i]))
+    chosen = sorted(np.flatnonzero(counts), key=lambda i: (-counts[i], corpus.tokens[i]))
     length = int(np.quantile(lengths[train], 0.99, method="higher")) if train.any() else 0
     return tuple(corpus.tokens[i] for i in chosen[:VOCABULARY]), min(LENGTH, max(8, length))
 

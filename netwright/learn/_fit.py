@@ -163,7 +163,12 @@ def fit(
         training = _Training(
             learner=learner,
             fabric=fabric,
-            limit=limit_for(steps=steps, seconds=seconds, started=started),
+            limit=limit_for(
+                steps=steps,
+                seconds=seconds,
+                started=started,
+                most_steps=recipe.epochs * math.ceil(len(train) / recipe.batch_size) or None,
+            ),
             started=started,
             seed=seed,
             identity=identity,

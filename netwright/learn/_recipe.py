@@ -21,6 +21,8 @@ class Recipe:
         clip_norm: gradients are scaled down to this L2 norm; 0 switches it off.
         average: decay of the exponential moving average of the weights; 0 switches it off.
         patience: stop after this many epochs without a better validation loss; 0 never stops early.
+        epochs: most passes over the training rows, even where the budget allows more; 0 for no
+            limit. The schedule ends with them.
     """
 
     optimizer: str = "adamw"
@@ -34,12 +36,14 @@ class Recipe:
     clip_norm: float = 1.0
     average: float = 0.0
     patience: int = 0
+    epochs: int = 0
 
     def __post_init__(self) -> None:
         """Reject values that no training can use."""
-        for name, least in (("batch_size", 1), ("weight_decay", 0), ("mixup", 0), ("patience", 0)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"`{name}` must be at least {least}; got {getattr(self, name)}.")
+        least = {"batch_size": 1, "weight_decay": 0, "mixup": 0, "patience": 0, "epochs": 0}
+        for name, bound in least.items():
+            if not getattr(self, name) >= bound:
+                raise ValueError(f"`{name}` must be at least {bound}; got {getattr(self, name)}.")
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be positive; got {self.learning_rate}.")
         if not self.clip_norm >= 0:

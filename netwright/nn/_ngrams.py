@@ -94,7 +94,7 @@ class NgramBag(nn.Module):
         table = torch.empty(n_words + n_buckets, width, device=device, dtype=dtype)
         nn.init.normal_(table, std=0.1 if power == 0 else 1.0 / width**0.5)
         with torch.no_grad():
-            table[0] = 0
+            table[:2] = 0  # padding; the unknown word says nothing before it is learned
         self.weight = nn.Parameter(table)
 
     def places(self, tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch places"]:

@@ -23,7 +23,7 @@ Device = torch.device | str | None
 def embed_words(
     n_words: int, width: int, *, device: Device = None, dtype: torch.dtype | None = None
 ) -> nn.Embedding:
-    """Make a word embedding whose padding row is zero and stays so.
+    """Make a word embedding whose padding row is zero and stays so; the unknown word begins so.
 
     Args:
         n_words: numbers that a token can have, padding and unknown included.
@@ -34,6 +34,7 @@ def embed_words(
     embedding = nn.Embedding(n_words, width, padding_idx=0, device=device, dtype=dtype)
     with torch.no_grad():
         embedding.weight.mul_(width**-0.5)  # vectors of length about 1
+        embedding.weight[1:2] = 0  # it says nothing until training rows have unknown words
     return embedding
 
 

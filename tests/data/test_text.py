@@ -19,9 +19,12 @@ def test_vocabulary_is_of_training_rows_and_most_frequent_first():
     assert vocabulary == ("b", "a", "c")
 
 
-def test_tokens_that_occur_once_are_unknown():
+def test_tokens_that_occur_once_are_known_up_to_20_000():
     vocabulary, _ = fit_vocabulary(number_tokens(["a a once"]), np.array([True]))
-    assert vocabulary == ("a",)
+    assert vocabulary == ("a", "once")
+    many = number_tokens([" ".join(f"w{i}" for i in range(25_000)) + " w24999"])
+    vocabulary, _ = fit_vocabulary(many, np.array([True]))
+    assert len(vocabulary) == 20_000 and vocabulary[0] == "w24999"
 
 
 def test_length_fits_99_of_100_rows_between_8_and_512(rng):

@@ -64,6 +64,15 @@ def test_learns_digits(digits, small_cnn):
     assert [epoch.step for epoch in fitted.epochs] == [50, 100, 150]
 
 
+@pytest.mark.parametrize("budget", [{"steps": 500}, {"seconds": 60.0}])
+def test_a_recipe_may_end_the_training_before_the_budget_does(budget):
+    split = tiny()
+    recipe = Recipe(batch_size=16, epochs=2)  # 40 rows: three batches
+    fitted = fit(line(), split, split, target=TINY, recipe=recipe, seed=0, **budget)
+    assert fitted.steps == 6 and fitted.seconds < 30
+    assert fitted.epochs[-1].learning_rate < 0.5 * recipe.learning_rate  # the schedule has ended
+
+
 def test_learns_a_value_in_its_own_unit():
     x, y = (torch.tensor(a, dtype=torch.float32) for a in load_diabetes(return_X_y=True))
     rows = torch.arange(len(x))

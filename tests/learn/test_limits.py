@@ -33,6 +33,16 @@ def test_time_kept_back_counts_as_spent(clock):
     assert limit.progress(0) == 1.0
 
 
+def test_steps_that_are_never_exceeded_end_either_kind(clock):
+    limit = limit_for(steps=None, seconds=10.0, started=100.0, most_steps=4)
+    clock.now = 101.0
+    assert [limit.progress(step) for step in (0, 1, 4)] == [0.1, 0.25, 1.0]
+    clock.now = 105.0
+    assert limit.progress(1) == 0.5  # the clock is ahead
+    assert limit_for(steps=8, seconds=None, started=0.0, most_steps=4).progress(4) == 1.0
+    assert limit_for(steps=8, seconds=None, started=0.0, most_steps=9).progress(4) == 0.5
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
