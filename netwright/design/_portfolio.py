@@ -99,7 +99,7 @@ def _tables(schema: Schema, n_train: int) -> tuple[Design, ...]:
 def _texts(schema: Schema, n_train: int) -> tuple[Design, ...]:
     batch = 64 if n_train < 50_000 else 256
     # It starts from counts, and is done when it has weighed them against each other.
-    linear = Recipe(learning_rate=1e-2, weight_decay=0.0, batch_size=batch, epochs=15)
+    linear = Recipe(learning_rate=2e-2, weight_decay=0.0, batch_size=batch, epochs=15)
     deep = Recipe(learning_rate=3e-3, weight_decay=1e-2, batch_size=batch)
     slow = replace(deep, learning_rate=1e-3)
     # About as many weights for pairs as there are distinct pairs: ten a text, at most 65,536.
