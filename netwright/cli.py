@@ -1,4 +1,4 @@
-"""The command line: `netwright build`, `audit`, `report`, `reproduce`, `doctor`."""
+"""The command line: `netwright build`, `audit`, `verify`, `report`, `reproduce`, `doctor`."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netwright import _design_cli
+from netwright import _design_cli, _verify_cli
 
 _BEGAN = time.monotonic()  # budgets count from here: imports are part of the command
 
@@ -193,6 +193,9 @@ def audit(
     _close(findings, folder / "report.html", as_json, console)
 
 
+_verify_cli.add_to(app)
+
+
 app.add_typer(_design_cli.app)
 
 
@@ -285,8 +288,8 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:  # Ctrl-C
-            kept = "Stopped. What was done is kept; the same command continues from there."
-            typer.echo(kept, err=True)
+            kept = " What was done is kept; the same command continues from there."
+            typer.echo("Stopped." + (kept if "build" in sys.argv[1:2] else ""), err=True)
         raise
     except (ValueError, TypeError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)

@@ -1,26 +1,27 @@
 """Prove that a network has a property on every input of a set, or find an input without it.
 
 Which one? `verify` decides a VNN-LIB property of an ONNX or .nnet file; `verify_instances` a list
-of them. `search` answers several `Query`s about one small ReLU network together, in memory. A
-verdict "unsat" is a proof in real arithmetic; `verify(..., proof=...)` also writes a certificate,
-which `check_proof` has checked by code that shares nothing with the prover.
+of them. `search` answers several `Query`s about one ReLU network of few inputs together, in memory;
+`decide` answers one about a network of many inputs. A verdict "unsat" is a proof in real
+arithmetic; `verify(..., proof=...)` also writes a certificate, which `check_proof` has checked by
+code that shares nothing with the prover.
 """
 
 from netwright.audits.verify._affine_onnx import read_affine
 from netwright.audits.verify._checker import ProofError, check_tree
 from netwright.audits.verify._falsify import falsify
+from netwright.audits.verify._instances import (
+    Instance,
+    read_instances,
+    verify_instances,
+    with_timeout,
+)
+from netwright.audits.verify._layerwise import decide
 from netwright.audits.verify._network import AffineReLU, NetworkError, NnetFile, read_nnet
 from netwright.audits.verify._proof import ProofCheck, check_proof, prove, write_proof
 from netwright.audits.verify._query import Query, queries
 from netwright.audits.verify._search import Decision, search
-from netwright.audits.verify._verify import (
-    Instance,
-    UnsoundError,
-    Verdict,
-    read_instances,
-    verify,
-    verify_instances,
-)
+from netwright.audits.verify._verify import UnsoundError, Verdict, verify
 from netwright.audits.verify._vnnlib import (
     Constraint,
     Property,
@@ -47,6 +48,7 @@ __all__ = [
     "Verdict",
     "check_proof",
     "check_tree",
+    "decide",
     "falsify",
     "format_witness",
     "prove",
@@ -58,5 +60,6 @@ __all__ = [
     "search",
     "verify",
     "verify_instances",
+    "with_timeout",
     "write_proof",
 ]

@@ -7,11 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from netwright.audits.verify._vnnlib import Property, PropertyError, Region
+from netwright.audits.verify._vnnlib import Constraint, Property, PropertyError, Region
 
 __all__ = ["Query", "queries", "satisfied"]
 
 _LARGEST = 2**53
+_TRUE = Constraint((), (), Fraction(1))  # an alternative without rows holds everywhere
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +112,8 @@ def satisfied(prop: Property, x: Sequence[float], y: Sequence[float]) -> bool:
 
 
 def _query(region: Region, prop: Property) -> Query:
-    unique = list(dict.fromkeys(row for part in region.alternatives for row in part))
+    parts = [part or (_TRUE,) for part in region.alternatives]
+    unique = list(dict.fromkeys(row for part in parts for row in part))
     place = {row: i for i, row in enumerate(unique)}
     outputs = np.zeros((len(unique), prop.n_outputs))
     inputs = np.zeros((len(unique), prop.n_inputs))
@@ -131,7 +133,7 @@ def _query(region: Region, prop: Property) -> Query:
                     array[i, j] = float(c * scale)
         offset[i] = _below(-row.bound * (1 if exact else scale))
     member = np.zeros((len(region.alternatives), len(unique)), bool)
-    for d, part in enumerate(region.alternatives):
+    for d, part in enumerate(parts):
         member[d, [place[row] for row in part]] = True
     low, high = region.box()
     return Query(low, high, outputs, inputs, offset, member, region)
@@ -145,5 +147,8 @@ def _exact(value: Fraction) -> bool:
 
 
 def _below(value: Fraction) -> float:
-    nearest = float(value)
+    try:
+        nearest = float(value)
+    except OverflowError as error:
+        raise PropertyError("A bound is too large for float64.") from error
     return math.nextafter(nearest, -math.inf) if Fraction(nearest) > value else nearest

@@ -48,11 +48,14 @@ class Decision:
             "unknown" where float64 cannot tell.
         point: inputs that violate the property, by float64; None without.
         n_boxes: sub-problems bounded for all queries of the same search so far.
+        rest: after "timeout", boxes outside which no point violates the property,
+            (boxes, 2, inputs): least and largest inputs. None otherwise.
     """
 
     outcome: Literal["sat", "unsat", "timeout", "unknown"]
     point: Array | None
     n_boxes: int
+    rest: Array | None = None
 
 
 def search(
@@ -61,6 +64,7 @@ def search(
     *,
     deadline: float = float("inf"),
     accept: Callable[[int, Array], bool] = lambda query, point: True,
+    watch: Callable[[int], None] = lambda n_boxes: None,
     split_neurons: int = _SPLIT_NEURONS,
 ) -> list[Decision]:
     """Decide queries to one network together.
@@ -71,13 +75,14 @@ def search(
         deadline: when to give up, on the clock of `time.perf_counter`.
         accept: says whether a point found for a query counts, for example after a replay elsewhere;
             where it does not the search goes on.
+        watch: told after every batch how many sub-problems have been bounded.
         split_neurons: split neurons, not the box, where at most so many are unfixed.
 
     Returns:
         A decision for each query, in order.
     """
     with one_thread():
-        return _Search(network, asked, deadline, accept, split_neurons).run()
+        return _Search(network, asked, deadline, accept, watch, split_neurons).run()
 
 
 def looseness(
@@ -127,10 +132,11 @@ class _Search:
         asked: Sequence[Query],
         deadline: float,
         accept: Callable[[int, Array], bool],
+        watch: Callable[[int], None],
         split_neurons: int,
     ) -> None:
         self.network, self.asked, self.deadline = network, asked, deadline
-        self.accept, self.split_neurons = accept, split_neurons
+        self.accept, self.watch, self.split_neurons = accept, watch, split_neurons
         self.n_boxes = 0
         self.n_samples, self.sample_at, self.descend_at = 0, 1, 32
         self.done: dict[int, Decision] = {}
@@ -161,10 +167,13 @@ class _Search:
             if nodes is not None:
                 with np.errstate(over="ignore", invalid="ignore"):
                     stack.extend(self._step(nodes))
+                self.watch(self.n_boxes)
         waiting = {int(i) for nodes in stack for i in nodes.query} - set(self.done)
         for i in range(len(self.asked)):
-            if i not in self.done:
-                self.done[i] = Decision("timeout" if i in waiting else "unsat", None, self.n_boxes)
+            if i in waiting:
+                self.done[i] = Decision("timeout", None, self.n_boxes, _boxes(stack, i))
+            elif i not in self.done:
+                self.done[i] = Decision("unsat", None, self.n_boxes)
         return [self.done[i] for i in range(len(self.asked))]
 
     def _pop(self, stack: list[Nodes]) -> Nodes:
@@ -432,3 +441,13 @@ class _Search:
                 return
         nodes.spec = np.concatenate([nodes.spec, spec], 2)
         nodes.spec_error = np.concatenate([nodes.spec_error, error], 2)
+
+
+def _boxes(stack: list[Nodes], query: int) -> Array:
+    """Return the boxes that are still open; the two halves of a split neuron share one."""
+    made = [np.empty((0, 2, stack[0].low.shape[2]))]
+    for nodes in stack:
+        own = nodes.query == query
+        both = np.stack([nodes.low[own], nodes.high[own]], 2)  # (P, Q, 2, inputs)
+        made.append(both.reshape(-1, *both.shape[2:]))
+    return np.unique(np.concatenate(made), axis=0)

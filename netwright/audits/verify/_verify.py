@@ -1,11 +1,8 @@
 """Decide whether a network has a property: the command `netwright verify`, as a function."""
 
-import csv
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,15 +10,20 @@ import numpy as np
 
 from netwright.audits.verify._affine_onnx import read_affine
 from netwright.audits.verify._falsify import falsify
+from netwright.audits.verify._layerwise import decide
 from netwright.audits.verify._network import AffineReLU, read_nnet
 from netwright.audits.verify._proof import prove, write_proof
 from netwright.audits.verify._query import Query, queries
-from netwright.audits.verify._search import search
+from netwright.audits.verify._search import Decision, search
 from netwright.audits.verify._threads import one_thread
+from netwright.audits.verify._together import Task, search_together
 from netwright.audits.verify._vnnlib import Property, PropertyError, format_witness, read_vnnlib
 from netwright.audits.verify._witness import Replay, Witness
 
-__all__ = ["Instance", "UnsoundError", "Verdict", "read_instances", "verify", "verify_instances"]
+__all__ = ["UnsoundError", "Verdict", "verify"]
+
+_FEW_INPUTS = 16  # boxes of more are not cut
+_ALONE = 4.0  # seconds before other processes are called in, which take 2 to start
 
 
 class UnsoundError(RuntimeError):
@@ -55,29 +57,19 @@ class Verdict:
         return f"{self.outcome}\n{format_witness(*self.counterexample)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A row of `instances.csv`.
-
-    Attributes:
-        network: path of the network.
-        prop: path of the property.
-        timeout: seconds.
-    """
-
-    network: Path
-    prop: Path
-    timeout: float
-
-
 def verify(
     network: Path | str | AffineReLU,
     prop: Path | str | Property,
     *,
     timeout: float = 60.0,
     proof: Path | str | None = None,
+    workers: int = 1,
+    watch: Callable[[int], None] = lambda n_boxes: None,
 ) -> Verdict:
     """Decide whether any input violates a property.
+
+    Networks of few inputs are searched by cutting boxes and splitting neurons (`search`), those of
+    many inputs layer by layer (`decide`).
 
     Args:
         network: an `.onnx` or `.nnet` file (inputs of a `.nnet` file are normalised ones), or
@@ -86,6 +78,8 @@ def verify(
         timeout: seconds; passed by what one batch of sub-problems takes, at most.
         proof: where to write a proof that `check_proof` accepts, if the property holds; may take
             several times as long as the verdict, within `timeout`.
+        workers: processes that share a problem of few inputs which one does not decide in seconds.
+        watch: told now and then how many sub-problems have been bounded.
 
     Returns:
         The verdict. What holds was attacked before it is returned; what is violated was replayed.
@@ -96,6 +90,10 @@ def verify(
         UnsoundError: if an attack breaks what was proved; a fault of this library.
     """
     start = time.perf_counter()
+    if not timeout > 0:
+        raise ValueError(f"`timeout` must be positive, in seconds; got {timeout}.")
+    if workers < 1:
+        raise ValueError(f"`workers` must be at least 1; got {workers}.")
     deadline = start + timeout
     layers, model = _read_network(network)
     asked = prop if isinstance(prop, Property) else read_vnnlib(prop)
@@ -105,80 +103,11 @@ def verify(
             f"network has {layers.n_inputs} and {layers.n_outputs}."
         )
     with one_thread():
-        verdict = _decide(layers, asked, Replay(asked, model), deadline)
+        job = _Job(layers, asked, Replay(asked, model), deadline, workers, watch)
+        verdict = job.run()
         if proof is not None and verdict.outcome == "unsat":
             verdict = replace(verdict, note=_prove(layers, asked, Path(proof), deadline))
     return replace(verdict, seconds=time.perf_counter() - start)
-
-
-def read_instances(source: Path | str) -> list[Instance]:
-    """Read a list of problems: network, property and seconds a line, paths relative to the file.
-
-    Args:
-        source: a csv file without a header.
-
-    Raises:
-        ValueError: if a line has another form.
-        FileNotFoundError: if there is no such file.
-    """
-    path = Path(source)
-    found = []
-    with path.open(newline="") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if not row:
-                continue
-            try:
-                network, prop, seconds = (cell.strip() for cell in row)
-                limit = float(seconds)
-            except ValueError as error:
-                raise ValueError(
-                    f"{path.name}, line {number}: a line holds a network, a property and seconds; "
-                    f"got {','.join(row)!r}."
-                ) from error
-            found.append(Instance(_find(path, network), _find(path, prop), limit))
-    return found
-
-
-def verify_instances(
-    source: Path | str, *, workers: int = 1, timeout: float | None = None
-) -> Iterator[tuple[Instance, Verdict]]:
-    """Decide every problem of a list, in its order.
-
-    Args:
-        source: as `read_instances` takes it.
-        workers: processes; with several, problems are decided side by side.
-        timeout: seconds for each, instead of the list's.
-
-    Yields:
-        Each problem with its verdict; "unknown", with a note, where a file could not be read.
-
-    Raises:
-        ValueError: if the list cannot be read.
-        FileNotFoundError: if there is no list.
-    """
-    listed = read_instances(source)
-    if timeout is not None:
-        listed = [replace(one, timeout=timeout) for one in listed]
-    if workers == 1:
-        for one in listed:
-            yield one, _verify_one(one)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from zip(listed, pool.map(_verify_one, listed), strict=True)
-
-
-def _verify_one(one: Instance) -> Verdict:
-    try:
-        return verify(one.network, one.prop, timeout=one.timeout)
-    except (ValueError, FileNotFoundError) as error:
-        return Verdict("unknown", None, 0.0, 0, note=str(error))
-
-
-def _find(listing: Path, name: str) -> Path:
-    """Take a path as given relative to the list, or the file of that name beside it."""
-    given = listing.parent / name
-    beside = listing.parent / Path(name).name
-    return beside if not given.exists() and beside.exists() else given
 
 
 def _read_network(network: Path | str | AffineReLU) -> tuple[AffineReLU, Path | AffineReLU]:
@@ -191,33 +120,64 @@ def _read_network(network: Path | str | AffineReLU) -> tuple[AffineReLU, Path | 
     return read_affine(path), path
 
 
-def _decide(layers: AffineReLU, asked: Property, replay: Replay, deadline: float) -> Verdict:
-    found: list[Witness] = []
-    disputed: list[np.ndarray] = []
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One property and what is known of it so far."""
 
-    def accept(i: int, point: np.ndarray) -> bool:
-        witness = replay(asked.regions[i], point)
-        (found if witness else disputed).append(witness or point)  # type: ignore[arg-type]
-        return witness is not None
+    layers: AffineReLU
+    asked: Property
+    replay: Replay
+    deadline: float
+    workers: int
+    watch: Callable[[int], None]
+    found: list[Witness] = field(default_factory=list)
+    n_disputed: int = 0
+    n_boxes: int = 0
 
-    regions = queries(asked)
-    n_boxes = 0
-    outcomes = []
-    for i, query in enumerate(regions):
-        (made,) = search(layers, [query], deadline=deadline, accept=lambda _, x, i=i: accept(i, x))
-        n_boxes += made.n_boxes
-        if made.outcome == "sat":
-            return Verdict("sat", found[-1], 0.0, n_boxes)
-        outcomes.append(made.outcome)
-        if made.outcome == "unsat":
-            _doubt(layers, query, deadline)
-    if "timeout" in outcomes:
-        note = f"{len(disputed)} points violate it in float64 but not in ONNX Runtime."
-        return Verdict("timeout", None, 0.0, n_boxes, note if disputed else "")
-    if "unknown" in outcomes:
-        note = "Bounds are not finite, or a box became too small to be halved."
-        return Verdict("unknown", None, 0.0, n_boxes, note)
-    return Verdict("unsat", None, 0.0, n_boxes)
+    def run(self) -> Verdict:
+        outcomes = []
+        for i, query in enumerate(queries(self.asked)):
+            made = self._region(i, query)
+            self.n_boxes += made.n_boxes
+            if made.outcome == "sat":
+                return Verdict("sat", self.found[-1], 0.0, self.n_boxes)
+            outcomes.append(made.outcome)
+            if made.outcome == "unsat":
+                _doubt(self.layers, query, self.deadline)
+        if "timeout" in outcomes:
+            note = f"{self.n_disputed} points violate it in float64 but not in ONNX Runtime."
+            return Verdict("timeout", None, 0.0, self.n_boxes, note if self.n_disputed else "")
+        if "unknown" in outcomes:
+            note = "Bounds are not finite, or there is nothing left to split."
+            return Verdict("unknown", None, 0.0, self.n_boxes, note)
+        return Verdict("unsat", None, 0.0, self.n_boxes)
+
+    def _region(self, i: int, query: Query) -> Decision:
+        def accept(point: np.ndarray) -> bool:
+            witness = self.replay(self.asked.regions[i], point)
+            if witness is None:
+                self.n_disputed += 1
+                return False
+            self.found.append(witness)
+            return True
+
+        def watch(n_boxes: int) -> None:
+            self.watch(self.n_boxes + n_boxes)
+
+        if self.layers.n_inputs > _FEW_INPUTS:
+            return decide(self.layers, query, deadline=self.deadline, accept=accept, watch=watch)
+        until = self.deadline
+        if self.workers > 1:
+            until = min(until, time.perf_counter() + _ALONE)
+        (made,) = search(
+            self.layers, [query], deadline=until, accept=lambda _, x: accept(x), watch=watch
+        )
+        if made.outcome != "timeout" or until == self.deadline:
+            return made
+        task = Task(self.layers, query, Replay(self.asked, self.replay.model), i)
+        return search_together(
+            task, made, deadline=self.deadline, workers=self.workers, accept=accept, watch=watch
+        )
 
 
 def _doubt(layers: AffineReLU, query: Query, deadline: float) -> None:

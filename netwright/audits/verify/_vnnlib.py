@@ -20,6 +20,8 @@ __all__ = ["Constraint", "Property", "PropertyError", "Region", "format_witness"
 
 _TOKEN = re.compile(r"[()]|[^\s()]+")
 _VARIABLE = re.compile(r"([XY])_(\d+)")
+# Exponents are short, so that no number takes gigabytes to write out.
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 _MAX_CASES = 10_000
 
 
@@ -238,10 +240,9 @@ def _linear(form: _Form) -> _Atom:
     if isinstance(form, str):
         if _VARIABLE.fullmatch(form):
             return {form: Fraction(1)}
-        try:
-            return {"": Fraction(form)}
-        except (ValueError, ZeroDivisionError) as error:
-            raise PropertyError(f"`{form}` is neither a variable nor a number.") from error
+        if not _NUMBER.fullmatch(form):
+            raise PropertyError(f"`{form}` is neither a variable nor a number.")
+        return {"": Fraction(form)}
     head, parts = (form[0], [_linear(part) for part in form[1:]]) if form else ("", [])
     if head == "+":
         return _total(parts, Fraction(1))

@@ -1,10 +1,12 @@
 import itertools
 
 import numpy as np
+import onnx
 import pytest
 from scipy.optimize import linprog
 
 from netwright.audits.verify import AffineReLU, Query
+from netwright.audits.verify._witness import to_model
 
 
 def make_network(draw, widths, scale=1.0):
@@ -62,3 +64,36 @@ def least_maximum(network, query):
 @pytest.fixture
 def draw():
     return np.random.default_rng(0)
+
+
+def write_onnx(network, path):
+    """Write layers as a file in float64."""
+    onnx.save(to_model(network), path)
+    return path
+
+
+def write_property(path, low, high, assertions, n_outputs):
+    """Write a VNN-LIB file: a box, and lines of assertions about outputs."""
+    lines = [f"(declare-const X_{i} Real)" for i in range(len(low))]
+    lines += [f"(declare-const Y_{j} Real)" for j in range(n_outputs)]
+    for i, (a, b) in enumerate(zip(low, high, strict=True)):
+        lines += [f"(assert (>= X_{i} {a!r}))", f"(assert (<= X_{i} {b!r}))"]
+    path.write_text("\n".join([*lines, *assertions]))
+    return path
+
+
+def spikes(places, half_width, height):
+    """A network that is 0 but for one narrow peak, where all inputs are at their places.
+
+    Each input has a triangle of that half width; the output is the part of their sum that only all
+    of them together reach. Away from the peak all gradients are zero.
+    """
+    n, k = len(places), height / half_width
+    weight, bias = np.zeros((3 * n, n)), np.zeros(3 * n)
+    total = np.zeros((1, 3 * n))
+    for i, place in enumerate(places):
+        for j, shift in enumerate((-half_width, 0.0, half_width)):
+            weight[3 * i + j, i], bias[3 * i + j] = k, -k * (place + shift)
+        total[0, 3 * i : 3 * i + 3] = 1.0, -2.0, 1.0
+    first = np.array([-(n - 1) * height])
+    return AffineReLU((weight, total, np.ones((1, 1))), (bias, first, np.zeros(1)))
