@@ -13,6 +13,7 @@ from netwright._files import append_line
 from netwright.artefact import to_onnx
 from netwright.data import Task
 from netwright.design import Design, build_network, design_to_json
+from netwright.design._ranking import COSTS
 from netwright.finding import Measurement
 from netwright.measure import Subject
 from netwright.nn import Calibrated
@@ -127,7 +128,7 @@ class Costs:
 
 
 def _costs(requirement: Requirement) -> bool:
-    return CATALOGUE[requirement.quantity].needs in ("network", "artefact")
+    return CATALOGUE[requirement.quantity].needs in COSTS
 
 
 def _measured(requirement: Requirement, subject: Subject) -> Measurement:

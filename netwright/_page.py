@@ -30,6 +30,7 @@ _STAGES = ("load", "search", "ship", "audit", "report")
 ERRORS = ("confusion", "worst_errors", "residuals")
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "lightning-fabric", "numpy")
 _MOST_ROWS = 200
+_STATUS = {"diverged": "diverged", "died": "died", "pruned": "not trained"}
 
 
 def write_page(run: Run) -> None:
@@ -151,26 +152,32 @@ def _leaderboard(run: Run, journal: Journal, chosen: int) -> tuple[LeaderboardRo
     requirements = [Requirement.parse(text) for text in run.job["requirements"]]
     metric = run.schema.target.metric
     # Size and parameters have columns of their own, the metric its name.
-    apart = {metric, "size", "params"}
+    apart = {metric, "size", "params", "macs"}
     shown = {metric} | {r.text for r in requirements if r.quantity not in apart}
     records = Ledger(run.folder).records()
+    pruned = journal.find("candidate pruned")
+    notes = {e.facts["number"]: e.facts["cost"] for e in pruned if "number" in e.facts}
     rows = [
         LeaderboardRow(
             number=record.candidate.number,
             name=record.candidate.design.name,
-            status="trained" if record.status != "diverged" else "diverged",
+            status=_STATUS.get(record.status, "trained"),
             metrics={k: m for k, m in record.measurements.items() if k in shown},
             size=record.measurements["size"].value if "size" in record.measurements else None,
             params=round(record.measurements["params"].value),
-            fidelity=record.candidate.fidelity,
+            fidelity=0.0 if record.status == "pruned" else record.candidate.fidelity,
+            costs={k: m for k, m in record.measurements.items() if k == "macs"},
+            note=notes.get(record.candidate.number, ""),
             seconds=record.seconds,
             parent=record.candidate.parent,
             chosen=record.candidate.number == chosen,
         )
         for record in records
     ]
-    pruned = {e.facts["design"]: e for e in journal.find("candidate pruned")}
-    for number, event in enumerate(pruned.values(), start=len(records)):
+    known = {r.candidate.design.name for r in records}  # as scouts beyond the bounds
+    unknown = [e for e in pruned if "number" not in e.facts and e.facts["design"] not in known]
+    first = 1 + max((r.candidate.number for r in records), default=-1)
+    for number, event in enumerate({e.facts["design"]: e for e in unknown}.values(), start=first):
         rows.append(
             LeaderboardRow(
                 number=number,

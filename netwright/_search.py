@@ -29,7 +29,7 @@ from netwright.design import (
     portfolio,
     shortfall,
 )
-from netwright.design._ranking import asks_for_learning
+from netwright.design._ranking import COSTS, asks_for_learning
 from netwright.finding import Measurement, format_value
 from netwright.learn import Budget, Epoch
 from netwright.quantities import CATALOGUE
@@ -444,11 +444,7 @@ class _Search:
 
     def _is_far(self, record: Record) -> bool:
         """Whether even the steepest fall of errors would not take a candidate to the bounds."""
-        learned = [
-            r
-            for r in self._requirements
-            if CATALOGUE[r.quantity].needs not in ("network", "artefact")
-        ]
+        learned = [r for r in self._requirements if CATALOGUE[r.quantity].needs not in COSTS]
         reach = _STEEPEST * math.log(1 / record.candidate.fidelity)
         return self._missed(record, learned) > max(reach, 0.05)
 
@@ -468,9 +464,7 @@ class _Search:
 
     @property
     def _priced(self) -> list[Requirement]:
-        return [
-            r for r in self._requirements if CATALOGUE[r.quantity].needs in ("network", "artefact")
-        ]
+        return [r for r in self._requirements if CATALOGUE[r.quantity].needs in COSTS]
 
 
 def _sort_out(

@@ -35,8 +35,7 @@ def few_rows(task, n=96):
 class Chain:
     """Proposes designs one after the other, `ahead` at once; who is told decides what comes next.
 
-    The parity of the numbers told so far picks between two lists, so that a search that goes on
-    after a kill proposes the same only if it is told in the same order.
+    After a kill it proposes the same only if it is told in the same order.
     """
 
     def __init__(self, designs, n, *, ahead=1):
@@ -53,7 +52,7 @@ class Chain:
             return None
         if len(self.pending) == self.ahead:
             raise RuntimeError("waiting")
-        place = sum((k + 1) * number for k, number in enumerate(self.told)) % len(self.designs)
+        place = sum((k + 1) * (n + 1) for k, n in enumerate(self.told)) % len(self.designs)
         design = replace(self.designs[place], name=f"{self.designs[place].name} #{self.asked}")
         candidate = Candidate(self.asked, design)
         self.pending[self.asked] = candidate

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from netwright.design._price import Price, price_of
 from netwright.design._ranking import (
+    COSTS,
     asks_for_learning,
+    meets,
+    quantity_of,
     ranking_key,
     shortfall,
     size_of,
@@ -45,8 +48,9 @@ def choose(
 
     In this order: candidates all of whose intervals satisfy every requirement (the smallest wins);
     candidates whose values do, though an interval reaches beyond a bound (the one that is surest);
-    the one that misses by least. When no requirement asks for learning (none at all, or only costs,
-    gaps, calibration), the best by `metric` wins among those that keep to the others.
+    of those that keep to the bounds on costs, if any does, the one that misses by least. When no
+    requirement asks for learning (none at all, or only costs, gaps, calibration), the best by
+    `metric` wins among those that keep to the others.
 
     Args:
         records: all that was trained.
@@ -63,7 +67,9 @@ def choose(
     ]
     prices = tuple(price_of(q, usable, requirements, metric) for q in requirements)
     if not holding:
-        best = min(usable, key=lambda r: _missed(r, requirements, metric))
+        priced = [q for q in requirements if quantity_of(q.quantity).needs in COSTS]
+        fitting = [r for r in usable if meets(r, priced)]  # what does not fit cannot be used at all
+        best = min(fitting or usable, key=lambda r: _missed(r, requirements, metric))
         missed = [q.text for q in requirements if not q.holds(best.measurements[q.text].value)]
         reason = f"{_name(best)} comes nearest to the requirements."
         return Choice(best, False, reason, prices, _unreachable(best, missed, prices))
@@ -114,8 +120,8 @@ def _name(record: Record) -> str:
 
 def _unreachable(best: Record, missed: Sequence[str], prices: Sequence[Price]) -> str:
     lines = [
-        f"The requirements cannot be met by any candidate that was trained. {_name(best)} comes "
-        f"nearest and misses {_listed(missed)}."
+        f"The requirements cannot be met by any candidate that was trained. "
+        f"C{_name(best)[1:]} comes nearest and misses {_listed(missed)}."
     ]
     binds = [f"`{p.requirement}`" for p in prices if p.binds]
     if binds:

@@ -99,7 +99,8 @@ def price_of(
     if given_up is not None and requirement.quantity != metric:
         ladder = _ladder(requirement, [r for r in usable if meets(r, open_to)], metric)
     unit = usable[0].measurements[requirement.text].unit if usable else ""
-    text = _price_in_words(requirement, metric, kept, given_up, _listed(ladder, unit))
+    free = _best(usable, metric)
+    text = _price_in_words(requirement, metric, kept, given_up, free, _listed(ladder, unit))
     return Price(
         requirement.text,
         metric,
@@ -148,13 +149,18 @@ def _price_in_words(
     metric: str,
     kept: Measurement | None,
     given_up: Measurement | None,
+    free: Measurement | None,
     ladder: Sequence[tuple[str, Rung]],
 ) -> str:
     if given_up is None:
         return f"`{requirement.text}`: no candidate meets the other requirements."
     best = format_value(given_up.value, given_up.unit)
     if requirement.quantity == metric:
-        return f"`{requirement.text}`: the best {metric} reached is {best}."
+        text = f"`{requirement.text}`: the best {metric} reached is {best}"
+        if free is not None and free.value != given_up.value:
+            value = format_value(free.value, free.unit)
+            text += f", and {value} if nothing else is required"
+        return f"{text}."
     steps = _steps_in_words(ladder, metric, given_up)
     if kept is None:
         first = f"No trained candidate meets `{requirement.text}`; without it, {metric} reaches "

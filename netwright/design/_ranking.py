@@ -8,6 +8,7 @@ from netwright.design._record import Record
 from netwright.requirement import Quantity, Requirement
 
 __all__ = [
+    "COSTS",
     "asks_for_learning",
     "higher_is_better",
     "meets",
@@ -18,6 +19,8 @@ __all__ = [
     "size_of",
     "usable_records",
 ]
+
+COSTS = ("network", "artefact")  # what quantities need that training does not change
 
 
 def pareto_front(records: Sequence[Record], *, metric: str) -> tuple[Record, ...]:

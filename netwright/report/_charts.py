@@ -65,6 +65,7 @@ def chart(
     *,
     guides: tuple[Guide, ...] = (),
     pins: tuple[Pin, ...] = (),
+    path: tuple[tuple[float, float], ...] = (),
     full: bool = False,
 ) -> Figure:
     """Draw a chart for wide and for narrow places, and list its data.
@@ -74,6 +75,7 @@ def chart(
         ident: unique in the page; the ids of the drawings start with it.
         guides: bounds to draw across a scatter chart.
         pins: points of a scatter chart to ring and name.
+        path: places of a scatter chart to join by steps, from left to right.
         full: give it a whole row.
 
     Raises:
@@ -97,7 +99,7 @@ def chart(
             if isinstance(evidence, Lines):
                 drawings.append(draw_lines(evidence, *at))
             elif isinstance(evidence, Points):
-                drawings.append(draw_points(evidence, *at, guides=guides, pins=pins))
+                drawings.append(draw_points(evidence, *at, guides=guides, pins=pins, path=path))
             else:
                 drawings.append(draw_bars(evidence, *at))
     room = "full" if full else "half"

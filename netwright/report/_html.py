@@ -17,7 +17,7 @@ from netwright.report._charts import Figure, chart, figure
 from netwright.report._drawing import inline_drawing
 from netwright.report._interval import draw_interval
 from netwright.report._palette import stylesheet
-from netwright.report._search import board_of, scatter_of, search_sentence
+from netwright.report._search import board_of, scatters_of, search_sentence
 from netwright.report._svg import clean
 from netwright.report._tables import CellView, TableView, view_table
 from netwright.report._verdict import bound_text, interval_text, row_of, summarise
@@ -141,6 +141,13 @@ def _cut(text: str) -> str:
     return f"{text[:_MOST_LETTERS]}\n… ({len(text) - _MOST_LETTERS:,} more characters)"
 
 
+def _coded(text: str) -> "Markup":
+    """Escape a line, and set what stands in backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(clean(text.strip())))))
+
+
 def _verdict_context(view: RunView) -> dict[str, Any]:
     from markupsafe import Markup
 
@@ -166,7 +173,7 @@ def _verdict_context(view: RunView) -> dict[str, Any]:
         "verdict": summarise(view),
         "rows": rows,
         "interval_heading": heading,
-        "unreachable": [p.strip() for p in _cut(view.unreachable).splitlines() if p.strip()],
+        "unreachable": [_coded(p) for p in _cut(view.unreachable).splitlines() if p.strip()],
         "front": view_table(view.front, most=_MOST_ROWS) if view.front else None,
         "prices": view_table(view.prices, most=_MOST_ROWS) if view.prices else None,
     }
@@ -192,10 +199,10 @@ def _graphic(requirement: RequirementRow) -> str:
 
 
 def _search_context(view: RunView, parts: Any) -> dict[str, Any]:
-    scatter = scatter_of(view)
+    scatters = scatters_of(view)
     return {
         "search_sentence": search_sentence(view.leaderboard),
-        "scatter": parts.figure(_mark(scatter)) if scatter else None,
+        "scatters": [{"name": name, "figure": parts.figure(_mark(f))} for name, f in scatters],
         "board": board_of(view.leaderboard) if view.leaderboard else None,
     }
 

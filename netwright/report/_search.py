@@ -1,8 +1,9 @@
-"""How the search went: every candidate in a table, and its score against its size."""
+"""How the search went: every candidate in a table, and its score against what it costs."""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwright.finding import Measurement, Points, Series, format_value
@@ -12,9 +13,10 @@ from netwright.report._verdict import bound_text
 from netwright.report._view import LeaderboardRow, RunView
 from netwright.report._xy import Guide, Pin
 
-__all__ = ["board_of", "scatter_of", "search_sentence"]
+__all__ = ["board_of", "scatters_of", "search_sentence"]
 
 _MOST_CANDIDATES = 150
+_MOST_DRAWN = 250
 
 
 def _word(text: str) -> str:
@@ -87,66 +89,179 @@ def _quantity(value: float | None, unit: str) -> CellView:
     return CellView(format_value(value, unit), key)
 
 
-def scatter_of(view: RunView) -> Figure | None:
-    """Draw the score of each candidate against its size, and the bounds that are stated on either.
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    # What the score is drawn against: its name for people, its unit, its value of each candidate.
+    name: str
+    unit: str
+    values: Mapping[int, float]
+
+    @property
+    def scale(self) -> tuple[float, str]:
+        """By how much to divide, and the unit that this gives."""
+        steps = {
+            "bytes": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")),
+            "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+        }.get(self.unit)
+        if steps is None:
+            return 1.0, ""
+        largest = max(self.values.values())
+        return next((step for step in steps if largest >= 2 * step[0]), steps[-1])
+
+
+_UNITS = ("bytes", "s", "MACs", "parameters")  # of what is a cost; other requirements are scores
+
+
+def _costs(view: RunView) -> list[_Cost]:
+    """List what candidates cost, for which at least one has a number beside its score."""
+    rows = [row for row in view.leaderboard if _score(row, view.score) is not None]
+    found: dict[str, dict[int, Measurement]] = {}
+    for row in rows:
+        for key, measured in {**row.costs, **row.metrics}.items():
+            found.setdefault(key, {})[row.number] = measured
+    costs = [
+        _Cost("size", "bytes", {r.number: r.size for r in rows if r.size}),
+        _Cost("parameters", "parameters", {r.number: float(r.params) for r in rows if r.params}),
+    ]
+    names = [_word(key) for key in found]
+    for key, measured in found.items():
+        unit = next(iter(measured.values())).unit
+        name = key if names.count(_word(key)) > 1 else _word(key)
+        if key != view.score and unit in _UNITS and name not in ("size", "params", "parameters"):
+            values = {number: m.value for number, m in measured.items()}
+            name = "operations" if unit == "MACs" else name
+            costs.append(_Cost(name, unit, values))
+    drawable = (
+        _Cost(c.name, c.unit, {n: v for n, v in c.values.items() if math.isfinite(v) and v > 0})
+        for c in costs
+    )
+    return [cost for cost in drawable if cost.values]
+
+
+def _score(row: LeaderboardRow, key: str) -> Measurement | None:
+    measured = row.metrics.get(key)
+    return measured if measured is not None and math.isfinite(measured.value) else None
+
+
+def scatters_of(view: RunView) -> tuple[tuple[str, Figure], ...]:
+    """Draw the score of each candidate against each of its costs, with the bounds on either.
 
     Args:
         view: the run; candidates of which either number is not known are not drawn.
 
     Returns:
-        The chart; None where nothing can be drawn.
+        The name of each cost and its chart; bytes come first.
     """
-    drawn = [
-        row
-        for row in view.leaderboard
-        if row.size and view.score in row.metrics and math.isfinite(row.metrics[view.score].value)
-    ]
-    if not drawn:
-        return None
-    largest = max(row.size or 0.0 for row in drawn)
-    smallest = min(row.size or 0.0 for row in drawn)
-    scale, unit = next(
-        ((s, u) for s, u in ((1e9, "GB"), (1e6, "MB")) if largest >= 2 * s), (1e3, "kB")
-    )
+    return tuple((cost.name, _scatter(view, cost)) for cost in _costs(view))
+
+
+def _scatter(view: RunView, cost: _Cost) -> Figure:
     word = _word(view.score)
+    rows = _drawn([row for row in view.leaderboard if row.number in cost.values], view, cost)
+    scores = {row.number: m for row in rows if (m := _score(row, view.score)) is not None}
+    scale, unit = cost.scale
+    places = {n: (cost.values[n] / scale, scores[n].value) for n in scores}
     groups: dict[str, list[LeaderboardRow]] = {}
-    for row in drawn:
-        groups.setdefault(row.status, []).append(row)
+    for row in rows:
+        brief = row.status == "trained" and row.fidelity < 1
+        groups.setdefault("trained briefly" if brief else row.status, []).append(row)
     series = tuple(
         Series(
             status,
-            tuple((row.size or 0.0) / scale for row in rows),
-            tuple(row.metrics[view.score].value for row in rows),
-            tuple(
-                f"no. {row.number}, {row.name}: {word} "
-                f"{format_value(row.metrics[view.score].value, row.metrics[view.score].unit)}, "
-                f"{format_value(row.size or 0.0, 'bytes')}"
-                for row in rows
-            ),
+            tuple(places[row.number][0] for row in group),
+            tuple(places[row.number][1] for row in group),
+            tuple(_hover(row, word, scores[row.number]) for row in group),
         )
-        for status, rows in groups.items()
+        for status, group in groups.items()
     )
-    unit_of_score = drawn[0].metrics[view.score].unit
-    log_x = largest > 12 * smallest
+    values = [cost.values[n] for n in places]
+    higher = _higher_is_better(view)
+    pins = tuple(
+        Pin(*places[row.number], f"no. {row.number}, shipped") for row in rows if row.chosen
+    )
+    title = f"{word} of each candidate against its {cost.name}".capitalize()
+    label = f"{cost.name} ({unit})" if unit else cost.name
+    points = Points(
+        title, label, f"{word}, validation split", series, max(values) > 12 * min(values)
+    )
+    plain = _word(cost.name)
+    ident = "search-scatter" if plain == "size" else f"search-scatter-{_slug(cost.name)}"
+    return chart(
+        points,
+        ident,
+        guides=_guides(view, cost, scale, next(iter(scores.values())).unit),
+        pins=pins,
+        path=_front([places[n] for n in places], higher=higher),
+        full=True,
+    )
+
+
+def _drawn(rows: list[LeaderboardRow], view: RunView, cost: _Cost) -> list[LeaderboardRow]:
+    """Of very many candidates an even sample; the shipped one and the front are always in it."""
+    if len(rows) <= _MOST_DRAWN:
+        return rows
+    spots = [(cost.values[r.number], r.metrics[view.score].value) for r in rows]
+    front = set(_front(spots, higher=_higher_is_better(view)))
+    kept = {k * len(rows) // _MOST_DRAWN for k in range(_MOST_DRAWN)}
+    kept |= {spots.index(spot) for spot in front}
+    kept |= {k for k, row in enumerate(rows) if row.chosen}
+    return [rows[k] for k in sorted(kept)]
+
+
+def _hover(row: LeaderboardRow, word: str, score: Measurement) -> str:
+    parts = [f"no. {row.number}, {row.name}: {word} {format_value(score.value, score.unit)}"]
+    if row.size:
+        parts.append(format_value(row.size, "bytes"))
+    if row.params:
+        parts.append(format_value(row.params, "parameters"))
+    shown = {**row.costs, **row.metrics}.items()
+    parts += [
+        f"{_word(key)} {format_value(m.value, m.unit)}"
+        for key, m in shown
+        if m.unit in ("s", "MACs") and math.isfinite(m.value)
+    ]
+    if row.fidelity < 1:
+        parts.append(f"{row.fidelity:.0%} of a training")
+    return ", ".join(parts)
+
+
+def _guides(view: RunView, cost: _Cost, scale: float, score_unit: str) -> tuple[Guide, ...]:
+    """The bounds on this cost and on the score."""
+    word = _word(view.score)
+    own = {"parameters": "params", "operations": "macs"}.get(cost.name, _word(cost.name))
     guides = []
     for requirement in view.requirements:
         if requirement.bound is None or not requirement.comparison:
             continue
-        if requirement.comparison == ">=":
-            side, words = "above", "≥"
-        else:
-            side, words = "below", "≤"
-        if _word(requirement.text) == "size" and requirement.bound > 0:
-            label = f"size {words} {bound_text(requirement.bound, 'bytes')}"
+        side, sign = ("above", "≥") if requirement.comparison == ">=" else ("below", "≤")
+        about = _word(requirement.text)
+        is_named = cost.name in (about, requirement.text) or about == own
+        if is_named and requirement.bound > 0:
+            label = f"{about} {sign} {bound_text(requirement.bound, cost.unit)}"
             guides.append(Guide("x", requirement.bound / scale, side, label))
-        elif _word(requirement.text) == word:
-            label = f"{word} {words} {bound_text(requirement.bound, unit_of_score)}"
+        elif about == word:
+            label = f"{word} {sign} {bound_text(requirement.bound, score_unit)}"
             guides.append(Guide("y", requirement.bound, side, label))
-    pins = tuple(
-        Pin((row.size or 0.0) / scale, row.metrics[view.score].value, f"no. {row.number}, shipped")
-        for row in drawn
-        if row.chosen
-    )
-    title = f"{word} of each candidate against its size".capitalize()
-    points = Points(title, f"size ({unit})", f"{word}, validation split", series, log_x)
-    return chart(points, "search-scatter", guides=tuple(guides), pins=pins, full=True)
+    return tuple(guides)
+
+
+def _higher_is_better(view: RunView) -> bool:
+    from netwright.quantities import CATALOGUE
+
+    quantity = CATALOGUE.get(_word(view.score))
+    return quantity is None or quantity.better == "higher"
+
+
+def _front(
+    spots: Sequence[tuple[float, float]], *, higher: bool
+) -> tuple[tuple[float, float], ...]:
+    """The candidates that no cheaper one equals, from the cheapest on."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(spots, key=lambda spot: (spot[0], -spot[1] if higher else spot[1])):
+        if not front or (y > front[-1][1] if higher else y < front[-1][1]):
+            front.append((x, y))
+    return tuple(front)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40]

@@ -70,6 +70,7 @@ class LeaderboardRow:
         parent: number of the candidate whose weights it started from.
         chosen: whether this is the network that was shipped.
         note: why it failed or was stopped, in one sentence.
+        costs: other measurements that training does not change, by quantity, for example "macs".
     """
 
     number: int
@@ -83,6 +84,7 @@ class LeaderboardRow:
     parent: int | None = None
     chosen: bool = False
     note: str = ""
+    costs: Mapping[str, Measurement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class RunView:
         design_json: the shipped design.
         drawing: an SVG drawing of the network.
         figures: numbers beside the drawing.
-        score: the metric, a key of `LeaderboardRow.metrics`, drawn against size.
+        score: the metric, a key of `LeaderboardRow.metrics`, drawn against each cost.
         leaderboard: every candidate of the search.
         training: curves of the shipped network's training.
         schema: the schema, as text for people.

@@ -137,6 +137,7 @@ def draw_points(
     *,
     guides: tuple[Guide, ...] = (),
     pins: tuple[Pin, ...] = (),
+    path: tuple[tuple[float, float], ...] = (),
 ) -> str:
     """Draw a scatter chart.
 
@@ -148,6 +149,7 @@ def draw_points(
         kind: "wide" or "narrow".
         guides: bounds to draw across the chart; the side that satisfies them all is tinted.
         pins: points to ring and name.
+        path: places to join by steps, from left to right, and on to the right edge.
     """
     names = _categories(chart.series)
     spots = [_spots(s, names, chart.log_x, chart.log_y) for s in chart.series]
@@ -200,6 +202,7 @@ def draw_points(
     parts += [_guide(g, x, y, box, at, crossings[g.axis]) for g in guides]
     if chart.diagonal:
         parts.append(_diagonal(x, y, box))
+    parts.append(_steps(path, x, y, box))
     faint = " faint" if len(drawn) > 150 else ""
     for place, group in enumerate(spots):
         marks = [
@@ -406,6 +409,15 @@ def _guide(
     ] or inside
     left, base = free[0]
     return line + element("text", text=guide.label, class_="bound", x=left, y=base)
+
+
+def _steps(path: Sequence[tuple[float, float]], x: Axis, y: Axis, box: Box) -> str:
+    if len(path) < 2:
+        return ""
+    at = [(x.place(a, box.left, box.right), y.place(b, box.bottom, box.top)) for a, b in path]
+    steps = [f"M{at[0][0]:.1f} {at[0][1]:.1f}"]
+    steps += [f"H{px:.1f}V{py:.1f}" for px, py in at[1:]]
+    return element("path", class_="front", d="".join([*steps, f"H{box.right:.1f}"]))
 
 
 def _pin(pin: Pin, x: Axis, y: Axis, box: Box) -> str:

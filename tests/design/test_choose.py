@@ -72,15 +72,22 @@ def test_when_none_will_do_the_nearest_and_what_binds():
     assert number == 1  # 1.2 times the errors, against three times them, or four times the bytes
     assert not choice.qualified
     assert choice.unreachable.splitlines() == [
-        "The requirements cannot be met by any candidate that was trained. candidate 1 (design 1) "
+        "The requirements cannot be met by any candidate that was trained. Candidate 1 (design 1) "
         "comes nearest and misses `accuracy >= 0.9`.",
         "All other requirements could be met without `accuracy >= 0.9` or without "
         "`size <= 100 kB`.",
-        "`accuracy >= 0.9`: the best accuracy reached is 0.880.",  # in 100 kB
+        "`accuracy >= 0.9`: the best accuracy reached is 0.880, and 0.950 if nothing else is "
+        "required.",
         "`size <= 100 kB` costs 7.0 points of accuracy: 0.880 with it, 0.950 without; 400.0 kB "
         "costs nothing.",
     ]
     assert [p.requirement for p in choice.prices] == [q.text for q in BOTH]
+
+
+def test_when_none_will_do_bounds_on_costs_are_kept_if_any_keeps_them():
+    records = [trained(0, 0.5, 90), trained(1, 0.899, 110)]
+    assert chosen(records, BOTH)[0] == 0  # 110 kB would nearly fit, and nearly is not at all
+    assert chosen(records[1:], BOTH)[0] == 1
 
 
 def test_what_misses_two_bounds_says_so():

@@ -210,12 +210,29 @@ def test_hover_tells_the_point(visit):
     assert mark.locator("title").count() == 1
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_search_is_drawn_against_the_cost_that_is_chosen(visit, size):
+    page = visit(samples.digits(), size)
+    choices = page.get_by_role("group", name="Drawn against").get_by_role("button")
+    assert choices.all_inner_texts() == ["size", "parameters", "latency_p95"]
+    charts = page.locator(".switched figure")
+    assert [c.is_visible() for c in charts.all()] == [True, False, False]
+    choices.nth(2).focus()
+    page.keyboard.press("Enter")
+    assert [c.is_visible() for c in charts.all()] == [False, False, True]
+    pressed = [c.get_attribute("aria-pressed") for c in choices.all()]
+    assert pressed == ["false", "false", "true"]
+    charts.nth(2).locator("summary").click()
+    assert charts.nth(2).get_by_role("table").is_visible()
+
+
 def test_page_says_everything_without_scripts(visit):
     page = visit(samples.digits(), java_script_enabled=False)
     assert page.get_by_role("heading", level=1).inner_text() == "digits"
     assert page.get_by_role("table", name="Requirements and verdicts").is_visible()
     page.get_by_text("Data: Loss").click()
     assert page.get_by_role("table", name="Loss").is_visible()
+    assert all(chart.is_visible() for chart in page.locator(".switched figure").all())
 
 
 def test_charts_stay_readable_on_a_phone(visit):

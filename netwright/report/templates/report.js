@@ -1,6 +1,7 @@
 "use strict";
 // The page says everything without this script. It adds: a theme switch, the place in the contents,
-// tables sorted by a click on a heading, and hover texts that appear at once.
+// tables sorted by a click on a heading, hover texts that appear at once, and of several charts of
+// one thing a choice.
 (() => {
   const root = document.documentElement;
   const remember = (theme) => {
@@ -121,10 +122,37 @@
     addEventListener("scroll", restore, { passive: true });
   }
 
+  function addChoices(group) {
+    const parts = [...group.children];
+    if (parts.length < 2) return;
+    const bar = document.createElement("div");
+    bar.className = "choices";
+    bar.setAttribute("role", "group");
+    bar.setAttribute("aria-label", "Drawn against");
+    const words = document.createElement("span");
+    words.textContent = "Drawn against";
+    bar.append(words);
+    const buttons = parts.map((part) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = part.dataset.choice;
+      button.addEventListener("click", () => choose(part));
+      bar.append(button);
+      return button;
+    });
+    const choose = (chosen) => parts.forEach((part, k) => {
+      part.hidden = part !== chosen;
+      buttons[k].setAttribute("aria-pressed", String(part === chosen));
+    });
+    choose(parts[0]);
+    group.prepend(bar);
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     addThemeSwitch();
     followContents();
     document.querySelectorAll("table.sortable").forEach(makeSortable);
+    document.querySelectorAll(".switched").forEach(addChoices);
     addTips();
   });
 })();
