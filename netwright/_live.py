@@ -1,5 +1,10 @@
 """What a person sees in the terminal while a build runs."""
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
@@ -7,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright._journal import Event
+from netwright.finding import format_value
 
-__all__ = ["LiveView"]
+__all__ = ["LiveView", "Spot", "front", "front_table"]
 
 _STAGES = {
     "load": "Reading the data",
@@ -21,8 +27,86 @@ _STAGES = {
 _SAID = ("resumed", "chosen", "refitted", "shipped", "none qualifies", "skipped")
 
 
+_SAID = ("resumed", "chosen", "shipped", "none qualifies", "skipped", "worker lost")
+_BAR = 24  # letters of the longest bar
+_MOST_SPOTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A candidate among all that were trained.
+
+    Attributes:
+        cost: bytes where they were measured, else parameters.
+        unit: of the cost.
+        score: of the metric.
+        name: of the design.
+    """
+
+    cost: float
+    unit: str
+    score: float
+    name: str
+
+
+def front(spots: Sequence[Spot], *, higher: bool) -> tuple[Spot, ...]:
+    """Return the candidates that no cheaper one equals, cheapest first.
+
+    Args:
+        spots: all candidates.
+        higher: whether a higher score is better.
+    """
+    found: list[Spot] = []
+    for spot in sorted(spots, key=lambda s: (s.cost, -s.score if higher else s.score)):
+        best = found[-1].score if found else -math.inf if higher else math.inf
+        if (spot.score > best) if higher else (spot.score < best):
+            found.append(spot)
+    return tuple(found)
+
+
+def front_table(spots: Sequence[Spot], metric: str, *, higher: bool) -> Table:
+    """Draw the front: a bar for each score, from the worst of all candidates on.
+
+    Args:
+        spots: all candidates; of a long front some are left out, never the ends.
+        metric: what the score is.
+        higher: whether a higher score is better.
+    """
+    shown = front(spots, higher=higher)
+    if len(shown) > _MOST_SPOTS:
+        step = (len(shown) - 1) / (_MOST_SPOTS - 1)
+        shown = tuple(shown[round(k * step)] for k in range(_MOST_SPOTS))
+    scores = [spot.score for spot in spots]
+    low, high = min(scores), max(scores)
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("front so far", justify="right")
+    table.add_column(metric, justify="right")
+    table.add_column("")
+    table.add_column("design")
+    for spot in shown:
+        share = (spot.score - low) / (high - low) if high > low else 1.0
+        share = share if higher else 1 - share
+        bar = "█" * max(1, round(_BAR * (0.15 + 0.85 * share)))
+        table.add_row(
+            format_value(spot.cost, spot.unit), format_value(spot.score), Text(bar, "cyan"),
+            Text(spot.name),
+        )  # fmt: skip
+    return table
+
+
+def _spot(facts: Mapping[str, Any]) -> Spot | None:
+    figures = facts.get("figures", {})
+    score = figures.get(facts.get("metric"))
+    if score is None or not math.isfinite(score) or facts.get("status") == "diverged":
+        return None
+    for name, unit in (("size", "bytes"), ("params", "parameters")):
+        if name in figures:
+            return Spot(figures[name], unit, score, facts["design"])
+    return None
+
+
 class LiveView:
-    """Draws a build's events: one line a stage, one row a candidate, a bar for the budget.
+    """Draws a build's events: one line a stage, one row a candidate, the front, the budget's bar.
 
     On a terminal the picture is redrawn in place; elsewhere each finished thing is one line.
     """
@@ -35,6 +119,7 @@ class LiveView:
         self._epoch = ""
         self._rows: dict[int | str, tuple[str, ...]] = {}
         self._metric = ""
+        self._spots: list[Spot] = []
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=40),
@@ -90,10 +175,22 @@ class LiveView:
         shown = facts["score"]
         key = facts.get("number", design)  # a design that was not trained has no number
         self._rows[key] = (design, share, facts["status"], shown, facts["cost"])
+        mark = ""
+        if (spot := _spot(facts)) is not None:
+            self._spots.append(spot)
+            self._metric = facts["metric"]
+            if spot in front(self._spots, higher=self._is_higher):
+                mark = "on the front"
         if not self._console.is_terminal:
-            parts = (design, share, facts["status"], shown, facts["cost"])
+            parts = (design, share, facts["status"], shown, facts["cost"], mark)
             self._console.print("  " + "  ".join(p for p in parts if p), markup=False)
         self._epoch = ""
+
+    @property
+    def _is_higher(self) -> bool:
+        from netwright.quantities import CATALOGUE
+
+        return CATALOGUE[self._metric].better == "higher"
 
     def _say(self, text: str) -> None:
         line = Text(text)
@@ -111,6 +208,8 @@ class LiveView:
             for row in list(self._rows.values())[-12:]:
                 table.add_row(*(Text(cell) for cell in row))
             parts.append(table)
+        if len(self._spots) > 1:
+            parts += ["", front_table(self._spots, self._metric, higher=self._is_higher), ""]
         parts.append(Text.assemble((self._stage, "bold"), "  ", (self._epoch, "dim")))
         parts.append(self._bar)
         return Group(*parts)

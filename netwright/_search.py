@@ -393,7 +393,8 @@ class _Search:
             fidelity=candidate.fidelity,
             status=record.status if record.status in ("diverged", "died") else "trained",
             seconds=round(record.seconds, 2), score=f"{self._metric} {shown}".strip(),
-            cost=_cost_text(found), figures={n: m.value for n, m in found.items()},
+            cost=_cost_text(found), metric=self._metric,
+            figures={n: m.value for n, m in found.items()},
         )  # fmt: skip
 
     def _tell(self, record: Record) -> None:
