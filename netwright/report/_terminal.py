@@ -9,7 +9,7 @@ from netwright.report._verdict import rows_of
 from netwright.report._view import RunView
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import Group
 
 __all__ = ["verdict_lines", "verdict_table"]
 
@@ -17,16 +17,18 @@ _STYLES = {"met": "bold green", "broken": "bold red", "undecided": "bold yellow"
 _MARKS = {"met": "✓", "broken": "✗", "undecided": "?"}
 
 
-def verdict_table(source: RunView | Iterable[Finding]) -> "RichTable":
-    """Lay the requirements out as a table for rich to print.
+def verdict_table(source: RunView | Iterable[Finding]) -> "Group":
+    """Lay the requirements out for rich to print: a table, then why what is not met is not.
 
     Args:
         source: a run, or findings; of these the ones that answer a requirement.
 
     Returns:
-        A table; texts in it are taken literally, brackets are no markup.
+        Something that rich prints; texts in it are taken literally, brackets are no markup.
     """
     from rich import box
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -36,17 +38,20 @@ def verdict_table(source: RunView | Iterable[Finding]) -> "RichTable":
     table.add_column("measured", justify="right", no_wrap=True)
     table.add_column("interval", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("reason", overflow="fold", min_width=14)
+    reasons = []
     for row in rows_of(source):
+        verdict = Text(f"{_MARKS[row.verdict]} {row.verdict}", _STYLES[row.verdict])
         table.add_row(
-            Text(f"{_MARKS[row.verdict]} {row.verdict}", _STYLES[row.verdict]),
-            Text(_line(row.text)),
+            verdict,
+            Text(_line(row.text).replace(" @", "\n@")),
             Text(row.value, "bold"),
             Text(row.interval),
             Text(row.n),
-            Text(_line(row.reason), "dim"),
         )
-    return table
+        if row.verdict != "met":
+            reason = Text.assemble(verdict, f": {_line(row.text)}. {_line(row.reason)}")
+            reasons.append(Padding(reason, (1, 0, 0, 0)))
+    return Group(table, *reasons)
 
 
 def verdict_lines(source: RunView | Iterable[Finding]) -> tuple[str, ...]:

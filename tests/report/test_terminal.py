@@ -23,6 +23,14 @@ def test_table_shows_every_requirement_with_its_word(width):
     assert max(map(len, text.splitlines())) <= width
 
 
+def test_only_what_is_not_met_is_explained():
+    text = printed(samples.digits(), 80)
+    for word in ("undecided", "broken"):
+        (line,) = [line for line in text.splitlines() if f"{word}: " in line]
+        assert line.split(": ")[1].strip()
+    assert "met: " not in text
+
+
 def test_run_and_findings_give_the_same_table():
     view = samples.digits()
     assert printed(view) == printed(view.findings)
@@ -38,7 +46,7 @@ def test_lines_need_no_terminal():
 def test_text_from_data_cannot_steer_the_terminal():
     finding = Finding(
         "f", "F", "", Measurement(1.0, 1.0, 1.0, 1), "gap(by=[red]\x1b[2J\n) <= 1",
-        Judgement("met", "[link=x]\x1b]0;title\x07"),
+        Judgement("broken", "[link=x]\x1b]0;title\x07"),
     )  # fmt: skip
     assert "gap(by=[red]�[2J ) <= 1" in printed([finding])
     assert "[link=x]" in printed([finding])
