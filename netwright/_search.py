@@ -40,7 +40,7 @@ __all__ = ["Found", "search"]
 _MOST_TRIES = 3  # a candidate that takes so many workers down with it is given up
 _TICK = 0.5  # seconds between looks at workers that are busy
 _STEEPEST = 0.7  # power of the budget by which errors fall at most (see SuccessiveHalving)
-_FIRST_GUESS = 0.6  # of the budget, for the only design that keeps to the bounds on costs
+_FIRST_GUESS = 0.5  # of the budget, for the only design that keeps to the bounds on costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +162,7 @@ class _Search:
         self._folder = folder
         self._seed = seed
         self._device = device
-        self._sorted_out = {design.name for design in affordable}
+        self._designs = tuple(affordable)
         self._left_out = list(left_out)
         self._allotment = Allotment(limit, strategy.remaining, journal)
         self._known = {r.candidate.number: r for r in ledger.records()}
@@ -197,7 +197,7 @@ class _Search:
                 self._tell(self._known[number])
             else:
                 self._again.append(candidate)
-                if not self._extras:
+                if not self._extras and number == max(self._asked):
                     self._look_beyond(candidate)
 
     def _recall(self, number: int) -> Record:
@@ -278,7 +278,7 @@ class _Search:
     def _pass_over(self, candidate: Candidate) -> bool:
         """Tell of a design that breaks a bound on costs that it is not worth training."""
         design = candidate.design
-        if candidate.number in self._extras or design.name in self._sorted_out:
+        if candidate.number in self._extras or design in self._designs:
             return False
         broken = self._costs.broken(design, until_broken=True)
         if broken is None:
@@ -407,24 +407,20 @@ class _Search:
 
     def _look_beyond(self, last: Candidate) -> None:
         """Before the last training: if nothing within the bounds can do, train some beyond them."""
-        if not self._is_last(last) or not self._may_scout():
-            return
         trained = self._trained()
-        if trained and all(self._is_far(r) for r in trained):
-            self._plan_extra(self._scouts(2), last.number + 1)
+        if self._is_last(last) and trained and all(map(self._is_far, trained)):
+            self._plan_extra(self._scouts(2, beyond=last.design), last.number + 1)
 
     def _go_beyond(self) -> bool:
         """After the strategy's last candidate: use what is left of the budget."""
         trained = self._trained()
-        number = 1 + max(self._known, default=-1)
+        designs: list[Design] = []
         if not trained:
             designs = self._scouts(1)  # all were passed over: something must be shipped
-        elif self._may_scout() and self._allotment.unused > 1 - _FIRST_GUESS - 0.15:
-            met = any(self._missed(r, self._requirements) == 0 for r in trained)
-            designs = [] if met else self._scouts(1)
-        else:
-            designs = []
-        self._plan_extra(designs, number)
+        elif self._allotment.unused > 1 - _FIRST_GUESS - 0.15:
+            if all(self._missed(r, self._requirements) for r in trained):
+                designs = self._scouts(2)
+        self._plan_extra(designs, 1 + max(self._known, default=-1))
         return bool(designs)
 
     def _plan_extra(self, designs: Sequence[Design], number: int) -> None:
@@ -435,10 +431,7 @@ class _Search:
         return self._strategy.remaining <= candidate.fidelity * (1 + 1e-9)
 
     def _is_only_guess(self, candidate: Candidate) -> bool:
-        return self._is_last(candidate) and self._may_scout() and not self._trained()
-
-    def _may_scout(self) -> bool:
-        return bool(self._left_out) and asks_for_learning(self._requirements) and not self._extras
+        return self._is_last(candidate) and not self._trained() and bool(self._scouts(1))
 
     def _trained(self) -> list[Record]:
         return [r for r in self._known.values() if self._metric in r.measurements]
@@ -447,25 +440,29 @@ class _Search:
         """Whether even the steepest fall of errors would not take a candidate to the bounds."""
         learned = [r for r in self._requirements if CATALOGUE[r.quantity].needs not in COSTS]
         reach = _STEEPEST * math.log(1 / record.candidate.fidelity)
-        return self._missed(record, learned) > max(reach, 0.05)
+        return self._beyond(record.candidate.design) > 0 or (
+            self._missed(record, learned) > max(reach, 0.05)
+        )
 
     def _missed(self, record: Record, requirements: Sequence[Requirement]) -> float:
         found = record.measurements
         return sum(shortfall(r, found[r.text].value) for r in requirements)
 
-    def _scouts(self, n: int) -> list[Design]:
-        """Choose designs beyond the bounds on costs: the nearest, and one further away."""
-        missed = {
-            d.name: (self._missed(Record(Candidate(0, d), self._costs.of(d)), self._priced), d)
-            for d in self._left_out
-        }
-        ordered = [d for _, d in sorted(missed.values(), key=lambda pair: pair[0])]
-        chosen = ordered[:1] + ordered[len(ordered) // 2 :][:1]
-        return list({d.name: d for d in chosen}.values())[:n]
+    def _beyond(self, design: Design) -> float:
+        """By how much a design misses the bounds on costs."""
+        priced = [r for r in self._requirements if CATALOGUE[r.quantity].needs in COSTS]
+        return self._missed(Record(Candidate(0, design), self._costs.of(design)), priced)
 
-    @property
-    def _priced(self) -> list[Requirement]:
-        return [r for r in self._requirements if CATALOGUE[r.quantity].needs in COSTS]
+    def _scouts(self, n: int, beyond: Design | None = None) -> list[Design]:
+        """Choose designs beyond the bounds on costs: the nearest, and one further away."""
+        if not asks_for_learning(self._requirements):
+            return []
+        least = 0.0 if beyond is None else self._beyond(beyond)
+        known = {d.name: d for d in (*self._left_out, *self._designs)}
+        missed = {name: self._beyond(design) for name, design in known.items()}
+        ordered = sorted((m, name) for name, m in missed.items() if m > least)
+        places = dict.fromkeys((0, len(ordered) // 2))
+        return [known[ordered[k][1]] for k in places if k < len(ordered)][:n]
 
 
 def _sort_out(

@@ -188,6 +188,16 @@ def test_beyond_hope_designs_beyond_the_bounds_are_trained_for_the_price_list(ru
     assert sum(e["event"] == "candidate asked" for e in events(tmp_path)) == len(asked)
 
 
+def test_when_no_design_is_cheap_enough_others_get_the_share_of_the_least_bad(run, tmp_path):
+    found = run(requirements=[GOOD, "params <= 10"], steps=400)
+    asked = [e for e in events(tmp_path) if e["event"] == "candidate asked"]
+    last = next(e for e in asked if e["fidelity"] == 1.0)
+    scouts = [e for e in asked if e.get("extra")]
+    assert len(scouts) == 2 and all(abs(e["steps"] - last["steps"]) <= 1 for e in scouts)
+    assert "tiny 2" == last["design"] == found.design.name
+    assert "No trained candidate meets `params <= 10`" in found.choice.unreachable
+
+
 def test_what_can_be_met_spends_nothing_beyond_the_bounds(run, tmp_path):
     run(requirements=[GOOD, "params <= 200"])
     asked = [e for e in events(tmp_path) if e["event"] == "candidate asked"]
@@ -197,7 +207,9 @@ def test_what_can_be_met_spends_nothing_beyond_the_bounds(run, tmp_path):
 def test_the_only_design_within_the_bounds_leaves_some_for_the_price_list(run, tmp_path):
     found = run(requirements=[HARD, "params <= 100"], steps=100)
     asked = [e for e in events(tmp_path) if e["event"] == "candidate asked"]
-    assert [(e["design"], e["steps"]) for e in asked] == [("tiny 2", 60), ("tiny 4", 40)]
+    assert [(e["design"], e["steps"]) for e in asked] == [
+        ("tiny 2", 50), ("tiny 4", 25), ("tiny 8", 25),
+    ]  # fmt: skip
     assert not found.choice.qualified
     found = run("easy", requirements=[GOOD, "params <= 100"], steps=100)
     assert len(found.records) == 1
