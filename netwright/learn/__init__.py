@@ -5,7 +5,8 @@ Which one? `fit` trains any network on any split by a `Recipe`, which names the 
 `one_cycle` suits short budgets, `cosine` networks that start from trained weights.
 Images of which the mirror image means the same take `shift` and `flip`; handwriting `shift` and
 `rotate_scale`; `cutout` and `mixup` help once a network is large for its data; `noise` prepares for
-poor sensors.
+poor sensors. A recipe's `adversarial` trains on attacked images: "trades" keeps most accuracy,
+"pgd" is the plain form, "free" and "fast" cost least.
 """
 
 from netwright.learn._augment import cutout, flip, noise, rotate_scale, shift

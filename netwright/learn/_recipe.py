@@ -23,6 +23,11 @@ class Recipe:
         patience: stop after this many epochs without a better validation loss; 0 never stops early.
         epochs: most passes over the training rows, even where the budget allows more; 0 for no
             limit. The schedule ends with them.
+        adversarial: name of a training on attacked images, "pgd", "trades", "fast" or "free"; empty
+            for none.
+        radius: largest change that the training's attacker may make, for images in [0, 1].
+        attack_norm: what `radius` bounds: "linf", each pixel, or "l2", the whole change.
+        attack_steps: gradient steps of the attacker, or replays of a batch for "free".
     """
 
     optimizer: str = "adamw"
@@ -37,6 +42,10 @@ class Recipe:
     average: float = 0.0
     patience: int = 0
     epochs: int = 0
+    adversarial: str = ""
+    radius: float = 0.0
+    attack_norm: str = "linf"
+    attack_steps: int = 5
 
     def __post_init__(self) -> None:
         """Reject values that no training can use."""
@@ -48,6 +57,15 @@ class Recipe:
             raise ValueError(f"`learning_rate` must be positive; got {self.learning_rate}.")
         if not self.clip_norm >= 0:
             raise ValueError(f"`clip_norm` is an L2 norm, or 0 for none; got {self.clip_norm}.")
+        if self.adversarial and not self.radius > 0:
+            raise ValueError(
+                f"`adversarial` training needs a positive `radius`, in units of the images; got "
+                f"{self.radius}."
+            )
+        if self.attack_norm not in ("linf", "l2"):
+            raise ValueError(f'`attack_norm` must be "linf" or "l2"; got {self.attack_norm!r}.')
+        if self.attack_steps < 1:
+            raise ValueError(f"`attack_steps` must be at least 1; got {self.attack_steps}.")
 
 
 @dataclass(frozen=True, slots=True)

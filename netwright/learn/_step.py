@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from netwright import _rng
 from netwright.data._schema import Target
 from netwright.data._task import Split
-from netwright.learn import _augment, _optimizers, _schedules
+from netwright.learn import _adversarial, _augment, _optimizers, _schedules
 from netwright.learn._average import WeightAverage
 from netwright.learn._checkpoint import optimizer_tensors, restore_optimizer, select
 from netwright.learn._evaluate import Evaluation, check_outputs, evaluate
@@ -20,6 +20,7 @@ from netwright.learn._memory import with_smaller_pieces
 from netwright.learn._mixup import mixup
 from netwright.learn._names import resolve
 from netwright.learn._recipe import Recipe
+from netwright.learn._threat import Threat
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -67,6 +68,11 @@ class Learner:
         self._augment = [resolve(a, _augment, "augmentation") for a in recipe.augment]
         self._schedule = resolve(recipe.schedule, _schedules, "schedule")
         self._loss = loss_for(target, label_smoothing=recipe.label_smoothing)
+        self._robust_loss: Any = None
+        self._threat: Threat | None = None
+        if recipe.adversarial:
+            self._robust_loss = resolve(recipe.adversarial, _adversarial, "adversarial training")
+            _check_adversarial(recipe, target, images)
         make_optimizer = resolve(recipe.optimizer, _optimizers, "optimizer")
         if (recipe.augment or recipe.mixup) and not images:
             raise ValueError(
@@ -102,6 +108,13 @@ class Learner:
         torch.manual_seed(_rng.child_seed(seed, f"{name}/forward"))  # dropout; `fit` restores it
         self._augmenting = _rng.child(seed, f"{name}/augment", self._fabric.device)
         self._mixing = _rng.child(seed, f"{name}/mixup")
+        if self._robust_loss is not None:
+            self._threat = Threat(
+                radius=self._recipe.radius,
+                norm=self._recipe.attack_norm,
+                n_steps=self._recipe.attack_steps,
+                generator=_rng.child(seed, f"{name}/attack", self._fabric.device),
+            )
         self._model.train()
 
     def rate(self, progress: float) -> float:
@@ -110,6 +123,8 @@ class Learner:
         Args:
             progress: share of the training that is done, in [0, 1].
         """
+        if self._threat is not None:
+            self._threat.progress = progress
         return self._recipe.learning_rate * self._schedule(progress)
 
     def step(self, x: Tensor, y: Tensor, *, rate: float) -> Tensor:
@@ -138,9 +153,14 @@ class Learner:
             losses = []
             for x_piece, y_piece, others_piece in _split(math.ceil(len(y) / piece), x, y, others):
                 with self._fabric.autocast():
-                    outputs = self._model(x_piece)
-                check_outputs(outputs, y_piece, self.target)
-                loss = self._loss(outputs.float(), y_piece)
+                    if self._threat is None:
+                        outputs = self._model(x_piece)
+                        check_outputs(outputs, y_piece, self.target)
+                        loss = self._loss(outputs.float(), y_piece)
+                    else:
+                        loss = self._robust_loss(
+                            self._model, x_piece, y_piece, self._loss, self._threat
+                        )
                 if weight < 1.0:
                     blend = self._loss(outputs.float(), others_piece)
                     loss = weight * loss + (1.0 - weight) * blend
@@ -150,15 +170,16 @@ class Learner:
                 losses.append(loss.detach())
             return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
-        if n_ranks == 1:
-            loss, self.piece = with_smaller_pieces(gradients, self.piece)
-        else:  # ranks exchange gradients in lockstep; none may start a step over alone
-            loss = gradients(self.piece)
-        if self._recipe.clip_norm:
-            self._clip(self._recipe.clip_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._stepper.step()
+        for _ in range(self._recipe.attack_steps if self._recipe.adversarial == "free" else 1):
+            if n_ranks == 1:
+                loss, self.piece = with_smaller_pieces(gradients, self.piece)
+            else:  # ranks exchange gradients in lockstep; none may start a step over alone
+                loss = gradients(self.piece)
+            if self._recipe.clip_norm:
+                self._clip(self._recipe.clip_norm)
+            self._stepper.step()
         if self._average is not None:
             self._average.update()
         return loss
@@ -223,6 +244,20 @@ class Learner:
                 self._average.tensors[name].copy_(tensor)
             self._average.updates = step
         self.piece = piece
+
+
+def _check_adversarial(recipe: Recipe, target: Target, images: bool) -> None:
+    if not images:
+        raise ValueError(
+            "`adversarial` training changes pixels, and these inputs are no images; leave it empty."
+        )
+    if recipe.mixup:
+        raise ValueError("`adversarial` and `mixup` cannot be had together; set `mixup` to 0.")
+    if recipe.adversarial == "trades" and target.kind != "class":
+        raise ValueError(
+            f"`trades` compares probabilities of classes; for a target of kind `{target.kind}` set "
+            f"`adversarial` to `pgd`."
+        )
 
 
 def _split(n_pieces: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:

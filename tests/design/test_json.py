@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -44,6 +44,8 @@ def test_a_design_comes_back_equal(name, family, parameters):
 
 def test_every_entry_of_the_recipe_comes_back():
     recipe = Recipe("sgd", 0.1, 0.25, "cosine", 7, 0.125, 0.5, ("flip", "cutout"), 2.0, 0.75, 3)
+    recipe = replace(recipe, epochs=9, adversarial="pgd", radius=0.1)
+    recipe = replace(recipe, attack_norm="l2", attack_steps=2)
     assert all(getattr(recipe, f.name) != f.default for f in fields(Recipe))
     again = design_from_json(design_to_json(Design("x", "y", {}, recipe))).recipe
     assert again == recipe

@@ -108,8 +108,8 @@ def _moved(
     side = len(lump)
 
     def window() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        top = corners(n, H - side + 1, generator, offset.device).long()
-        left = corners(n, W - side + 1, generator, offset.device).long()
+        top = corners(n, H - side + 1, generator=generator, device=offset.device).long()
+        left = corners(n, W - side + 1, generator=generator, device=offset.device).long()
         cells = torch.arange(side, device=offset.device)
         return (
             torch.arange(n, device=offset.device)[:, None, None, None],

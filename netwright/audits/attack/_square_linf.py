@@ -88,8 +88,12 @@ def square_linf(
             share = share_at(query, n_queries, first_share)
             side = min(max(round((share * H * W) ** 0.5), 1), H, W)
             n = len(places)
-            rows = window_places(corners(n, H - side + 1, generator, x.device), side, H)
-            columns = window_places(corners(n, W - side + 1, generator, x.device), side, W)
+            rows = window_places(
+                corners(n, H - side + 1, generator=generator, device=x.device), side, H
+            )
+            columns = window_places(
+                corners(n, W - side + 1, generator=generator, device=x.device), side, W
+            )
             inside = (rows[:, :, None] & columns[:, None, :])[:, None]  # (n, 1, H, W)
             tried = torch.where(inside, signs(n, C, 1, 1), offset)
         moved = (x[places] + grid.unfold(tried)).clamp(low, high)

@@ -58,7 +58,9 @@ def share_at(query: int, n_queries: int, first: float) -> float:
     return first / 2 ** sum(of_paper > halving for halving in _HALVINGS)
 
 
-def corners(n: int, room: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+def corners(
+    n: int, room: int, *, generator: torch.Generator | None, device: torch.device
+) -> Tensor:
     """Draw where windows begin, uniformly.
 
     Args:
