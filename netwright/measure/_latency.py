@@ -127,5 +127,5 @@ def percentile(
         confidence=confidence,
         unresolved=""
         if reaches
-        else f"{n} timings are too few for a {confidence:.0%} interval of this percentile.",
+        else f"{n} timings are too few for a {100 * confidence:.0f} % interval of this percentile.",
     )

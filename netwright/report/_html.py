@@ -168,7 +168,7 @@ def _verdict_context(view: RunView) -> dict[str, Any]:
         r.finding.measurement.confidence for r in view.requirements if r.finding.measurement
     }
     one = len(confidences) == 1
-    heading = f"{confidences.pop():.0%} interval" if one else "Interval"
+    heading = f"{100 * confidences.pop():.0f} % interval" if one else "Interval"
     return {
         "verdict": summarise(view),
         "rows": rows,
@@ -328,7 +328,7 @@ def _about(measured: Measurement) -> str:
     pieces = []
     if measured.method != "exact" or measured.low != measured.high:
         pieces.append(
-            f"{measured.confidence:.0%} interval {interval_text(measured)} "
+            f"{100 * measured.confidence:.0f} % interval {interval_text(measured)} "
             f"({_METHODS.get(measured.method, measured.method)})"
         )
     if measured.n > 1:
@@ -344,7 +344,7 @@ def _data_context(view: RunView) -> dict[str, Any]:
         {
             "label": name,
             "number": f"{n:,}",
-            "note": f"{n / total:.0%} of the rows" if total else "",
+            "note": f"{100 * n / total:.0f} % of the rows" if total else "",
         }
         for name, n in view.splits
     ]

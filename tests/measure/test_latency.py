@@ -55,7 +55,7 @@ def test_value_is_numpys_percentile(generator):
 
 def test_too_few_timings_for_the_tail_are_unresolved():
     found = percentile(tuple(float(i) for i in range(60)), 0.95)
-    assert "60 timings are too few for a 95% interval of this percentile" in found.unresolved
+    assert "60 timings are too few for a 95 % interval of this percentile" in found.unresolved
     assert not percentile(tuple(float(i) for i in range(200)), 0.95).unresolved
 
 

@@ -129,7 +129,7 @@ def digits():
             "accuracy >= 0.95",
             Judgement(
                 "undecided",
-                "The bound lies inside the 95% interval; about 1,240 more test samples at this "
+                "The bound lies inside the 95 % interval; about 1,240 more test samples at this "
                 "rate would show it met.",
                 1240,
             ),
@@ -197,7 +197,7 @@ def digits():
                 2.9e-4, 2.7e-4, 3.3e-4, 600, "s", "order statistics", note="batch 1, 1 thread"
             ),
             "latency_p95 <= 0.25 ms @batch=1,threads=1",
-            Judgement("broken", "No value in the 95% interval satisfies the bound."),
+            Judgement("broken", "No value in the 95 % interval satisfies the bound."),
             (
                 Lines(
                     "Distribution of latencies",
@@ -403,7 +403,7 @@ def regression():
     finding = Finding(
         "rmse", "Root mean square error", "In units of disease progression.",
         Measurement(rmse, rmse * 0.9, rmse * 1.11, 142, "target", "bootstrap"),
-        "rmse <= 60", Judgement("met", "All of the 95% interval satisfies the bound."),
+        "rmse <= 60", Judgement("met", "All of the 95 % interval satisfies the bound."),
         (
             Points("Predicted against true", "true progression", "predicted progression",
                    (Series("test rows", tuple(map(float, truth)), tuple(map(float, said))),),
@@ -427,7 +427,7 @@ def impossible():
     accuracy = dataclasses.replace(
         base.findings[0],
         requirement="accuracy >= 0.99",
-        judgement=Judgement("broken", "No value in the 95% interval satisfies the bound."),
+        judgement=Judgement("broken", "No value in the 95 % interval satisfies the bound."),
     )
     size = dataclasses.replace(
         base.findings[3],
