@@ -59,7 +59,7 @@ def rival(task: nw.Task) -> tuple[str, float, float]:
     elif kind == "image" and x.shape[1] > 1000:
         name, predicted = (
             "LightGBM on pixels, 10,000 rows",
-            _lightgbm(x[:10_000], y[:10_000], x_test, task),
+            _lightgbm(x[:10_000], y[:10_000], x_test, task, colsample_bytree=0.1),
         )
     else:
         name, predicted = "LightGBM", _lightgbm(x, y, x_test, task)
@@ -69,12 +69,12 @@ def rival(task: nw.Task) -> tuple[str, float, float]:
     return name, float(np.sqrt(((predicted - y_test) ** 2).mean())), seconds
 
 
-def _lightgbm(x, y, x_test, task):
+def _lightgbm(x, y, x_test, task, **more):
     import lightgbm
 
     columns = task.schema.input.columns
     categories = [i for i, c in enumerate(columns) if c.kind == "category"]
-    options = {"n_estimators": 300, "learning_rate": 0.05, "num_leaves": 31, "verbose": -1}
+    options = {"n_estimators": 300, "learning_rate": 0.05, "num_leaves": 31, "verbose": -1, **more}
     if task.schema.target.kind == "class":
         model = lightgbm.LGBMClassifier(**options)
     else:
