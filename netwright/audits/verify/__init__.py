@@ -5,6 +5,9 @@ of them. `search` answers several `Query`s about one ReLU network of few inputs 
 `decide` answers one about a network of many inputs. A verdict "unsat" is a proof in real
 arithmetic; `verify(..., proof=...)` also writes a certificate, which `check_proof` has checked by
 code that shares nothing with the prover.
+
+For any classifier of any size, `certify_smoothed` certifies the vote of noisy copies inside l2
+balls, with a stated probability; `predict_smoothed` gives that vote.
 """
 
 from netwright.audits.verify._affine_onnx import read_affine
@@ -21,6 +24,11 @@ from netwright.audits.verify._network import AffineReLU, NetworkError, NnetFile,
 from netwright.audits.verify._proof import ProofCheck, check_proof, prove, write_proof
 from netwright.audits.verify._query import Query, queries
 from netwright.audits.verify._search import Decision, search
+from netwright.audits.verify._smoothing import (
+    Certificates,
+    certify_smoothed,
+    predict_smoothed,
+)
 from netwright.audits.verify._verify import UnsoundError, Verdict, verify
 from netwright.audits.verify._vnnlib import (
     Constraint,
@@ -33,6 +41,7 @@ from netwright.audits.verify._vnnlib import (
 
 __all__ = [
     "AffineReLU",
+    "Certificates",
     "Constraint",
     "Decision",
     "Instance",
@@ -46,11 +55,13 @@ __all__ = [
     "Region",
     "UnsoundError",
     "Verdict",
+    "certify_smoothed",
     "check_proof",
     "check_tree",
     "decide",
     "falsify",
     "format_witness",
+    "predict_smoothed",
     "prove",
     "queries",
     "read_affine",
