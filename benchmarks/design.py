@@ -4,8 +4,8 @@ Every contestant gets the same training rows (train + validation + calibration o
 same wall clock on the same cores, one after the other, and the same test rows. Printed per set:
 score with its 95 % interval, seconds, bytes that would be shipped; at the end the mean rank, on
 images and texts, and on tables. `python -m benchmarks.design [--seconds 60] [SET ...]`.
-AutoGluon and FLAML need an environment of their own: RIVALS_PYTHON names its interpreter (`pip
-install autogluon.tabular[lightgbm,catboost,fastai] flaml xgboost-cpu`); without it their rows say so.
+AutoGluon and FLAML need an environment of their own, made by `pip install flaml xgboost-cpu
+autogluon.tabular[lightgbm,catboost,fastai]`; RIVALS_PYTHON names its interpreter.
 """
 
 import argparse
