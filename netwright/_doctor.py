@@ -12,7 +12,13 @@ from typing import Literal
 __all__ = ["Check", "examine"]
 
 _CORE = ("torch", "numpy", "onnx", "onnxscript", "onnxruntime", "lightning-fabric", "optuna")
-_EXTRAS = {"datasets": "data", "tensorboard": "dev", "lightgbm": "bench"}
+_EXTRAS = {
+    "datasets": "data",
+    "psycopg": "database",
+    "ray": "cluster",
+    "tensorboard": "dev",
+    "lightgbm": "bench",
+}
 
 
 @dataclass(frozen=True, slots=True)

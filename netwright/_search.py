@@ -25,6 +25,7 @@ from netwright.design import (
     SuccessiveHalving,
     build_network,
     choose,
+    harden,
     pareto_front,
     portfolio,
     shortfall,
@@ -103,7 +104,7 @@ def search(
     book = Ledger(folder, ledger)
     costs = Costs(task, requirements, folder)
     designs = []
-    for design in portfolio(task.schema, len(task.train)):
+    for design in harden(portfolio(task.schema, len(task.train)), requirements):
         costs.of(design)
         journal.show(Event("costed", journal.elapsed, {"design": design.name}))
         designs.append(design)

@@ -29,9 +29,9 @@ _FOUR = (
     "accuracy >= 0.93",
     "size <= 100 kB",
     "latency_p95 <= 2 ms @batch=1,threads=1",
-    "robust(linf=4/255, samples=200) >= 0.75",
+    "robust(linf=4/255, samples=200) >= 0.8",
 )
-_QUICK, _FULL = (2000, 1500), (12_000, 10_000)  # steps of the two builds
+_QUICK, _FULL = (1600, 1000), (12_000, 10_000)  # steps of the two builds
 
 
 def run(*, full: bool, seed: int) -> Finding:

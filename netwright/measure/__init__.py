@@ -4,8 +4,8 @@ Which one? For classes that are about equally frequent `accuracy`, else `balance
 `auroc` for rankings, `log_loss` and `ece` where probabilities are used as such. `rmse` punishes
 large errors, `mae` does not, `r2` has no unit. Functions that end in `_labels` (and `exact_match`)
 are for several labels at once. `macs` and `parameters` count, `latency` and `memory` measure, on
-this machine. Intervals: `proportion` for rates, `bootstrap` for functions of means, `percentile`
-for timings.
+this machine; `LatencyTable` predicts latency without a file to time. Intervals: `proportion` for
+rates, `bootstrap` for functions of means, `percentile` for timings.
 """
 
 from netwright._intervals import Interval, clopper_pearson, proportion, wilson
@@ -27,9 +27,11 @@ from netwright.measure._classification import (
     f1_labels,
 )
 from netwright.measure._latency import Latency, latency, percentile
+from netwright.measure._latency_table import LatencyTable, fingerprint
 from netwright.measure._likelihood import log_loss, log_loss_labels
 from netwright.measure._macs import LayerCost, LayerCosts, macs, parameters
 from netwright.measure._memory import Footprint, footprint, memory
+from netwright.measure._operations import Operation, operations
 from netwright.measure._ranking import auroc, auroc_labels
 from netwright.measure._regression import mae, r2, rmse
 from netwright.measure._subject import Subject
@@ -40,9 +42,11 @@ __all__ = [
     "Footprint",
     "Interval",
     "Latency",
+    "LatencyTable",
     "LayerCost",
     "LayerCosts",
     "MachineRate",
+    "Operation",
     "Reliability",
     "Subject",
     "accuracy",
@@ -58,6 +62,7 @@ __all__ = [
     "f1",
     "f1_binary",
     "f1_labels",
+    "fingerprint",
     "footprint",
     "latency",
     "log_loss",
@@ -66,6 +71,7 @@ __all__ = [
     "macs",
     "mae",
     "memory",
+    "operations",
     "parameters",
     "percentile",
     "proportion",
