@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -272,6 +273,7 @@ def _cluster(task: Task, n: int, address: str | None) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray's own, on what later versions will do
             try:
+                _knock(address)
                 ray.init(address, **quiet)
             except ConnectionError as error:
                 raise ValueError(
@@ -283,6 +285,19 @@ def _cluster(task: Task, n: int, address: str | None) -> Iterator[Any]:
         ray.shutdown()
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)  # processes may still be closing logs
+
+
+def _knock(address: str | None) -> None:
+    """Find out in seconds whether anything answers: Ray itself tries for minutes."""
+    if address is None or address == "auto":
+        return
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f'`cluster` must be "auto" or read host:port; got {address!r}.')
+    try:
+        socket.create_connection((host, int(port)), timeout=5.0).close()
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _without_test(task: Task) -> Task:

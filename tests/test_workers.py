@@ -70,6 +70,23 @@ def test_without_ray_the_message_says_how_to_get_it(task, monkeypatch):
             pass
 
 
+@needs_ray
+@pytest.mark.parametrize(
+    "address, message",
+    [
+        ("127.0.0.1:1", "No Ray cluster answers at '127.0.0.1:1'.*ray start --head"),
+        ("ray://127.0.0.1:1", "No Ray cluster answers"),
+        ("somewhere", 'must be "auto" or read host:port'),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told_at_once(task, address, message):
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=message):
+        with hire(task, None, address, device="cpu", on_epoch=ignore):
+            pass
+    assert time.monotonic() - began < 20.0
+
+
 def test_the_time_before_a_kill_counts_and_the_search_s_end_is_kept(task, tmp_path):
     folder = tmp_path / "000"
     first = evaluate(order(0, steps=None, seconds=1.0, folder=str(folder)), task)

@@ -31,7 +31,7 @@ _FOUR = (
     "latency_p95 <= 2 ms @batch=1,threads=1",
     "robust(linf=4/255, samples=200) >= 0.8",
 )
-_QUICK, _FULL = (1600, 1000), (12_000, 10_000)  # steps of the two builds
+_QUICK, _FULL = (1600, 800), (12_000, 10_000)  # steps of the two builds
 
 
 def run(*, full: bool, seed: int) -> Finding:
