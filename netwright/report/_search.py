@@ -162,7 +162,7 @@ def _scatter(view: RunView, cost: _Cost) -> Figure:
     scale, unit = cost.scale
     places = {n: (cost.values[n] / scale, scores[n].value) for n in scores}
     groups: dict[str, list[LeaderboardRow]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.fidelity < 1):
         brief = row.status == "trained" and row.fidelity < 1
         groups.setdefault("trained briefly" if brief else row.status, []).append(row)
     series = tuple(
@@ -215,11 +215,10 @@ def _hover(row: LeaderboardRow, word: str, score: Measurement) -> str:
     if row.params:
         parts.append(format_value(row.params, "parameters"))
     shown = {**row.costs, **row.metrics}.items()
-    parts += [
-        f"{_word(key)} {format_value(m.value, m.unit)}"
-        for key, m in shown
-        if m.unit in ("s", "MACs") and math.isfinite(m.value)
-    ]
+    for key, m in shown:
+        if m.unit in ("s", "MACs") and math.isfinite(m.value):
+            value = format_value(m.value, m.unit)
+            parts.append(value if m.unit == "MACs" else f"{_word(key)} {value}")
     if row.fidelity < 1:
         parts.append(f"{row.fidelity:.0%} of a training")
     return ", ".join(parts)
