@@ -105,7 +105,7 @@ def search(
     costs = Costs(task, requirements, folder)
     designs = []
     for design in harden(portfolio(task.schema, len(task.train)), requirements):
-        costs.of(design)
+        costs.of(design, until_broken=True)
         journal.show(Event("costed", journal.elapsed, {"design": design.name}))
         designs.append(design)
     affordable, left_out = _sort_out(designs, costs, journal)
@@ -451,8 +451,8 @@ class _Search:
 
     def _beyond(self, design: Design) -> float:
         """By how much a design misses the bounds on costs."""
-        priced = [r for r in self._requirements if CATALOGUE[r.quantity].needs in COSTS]
-        return self._missed(Record(Candidate(0, design), self._costs.of(design)), priced)
+        found = self._costs.of(design, until_broken=True)
+        return sum(shortfall(r, found[r.text].value) for r in self._requirements if r.text in found)
 
     def _scouts(self, n: int, beyond: Design | None = None) -> list[Design]:
         """Choose designs beyond the bounds on costs: the nearest, and one further away."""
@@ -470,14 +470,15 @@ def _sort_out(
     designs: Sequence[Design], costs: Costs, journal: Journal
 ) -> tuple[tuple[Design, ...], tuple[Design, ...]]:
     """Part the designs that surely break a requirement on cost; if all do, part none."""
-    broken = {d.name: r for d in designs if (r := costs.broken(d)) is not None}
+    found = ((design.name, costs.broken(design, until_broken=True)) for design in designs)
+    broken = {name: requirement for name, requirement in found if requirement is not None}
     if len(broken) == len(designs):
         return tuple(designs), ()
     known = {e.facts["design"] for e in journal.find("candidate pruned")}
     for design in designs:
         if design.name in broken and design.name not in known:
             requirement = broken[design.name]
-            measured = costs.of(design)[requirement.text]
+            measured = costs.of(design, until_broken=True)[requirement.text]
             journal.record("candidate pruned", **_pruned_facts(design, requirement, measured))
     affordable = tuple(d for d in designs if d.name not in broken)
     return affordable, tuple(d for d in designs if d.name in broken)
@@ -485,6 +486,7 @@ def _sort_out(
 
 def _pruned_facts(design: Design, broken: Requirement, measured: Measurement) -> dict[str, Any]:
     value = format_value(measured.value, measured.unit)
+    value = {"lower bound": "at least ", "table": "about "}.get(measured.method, "") + value
     return {
         "design": design.name,
         "fidelity": 0.0,
