@@ -7,10 +7,16 @@ suits small budgets and ordered decisions, `Reinforce` learns a distribution tha
 and `RandomCodes` is the yardstick. `Asha` stands around any of them and stops bad candidates early;
 `Prefiltered` stands around any of them and trains only what a score such as `naswot`, `synflow` or
 `jacobian_covariance` thinks most of. `extrapolate` foretells the end of a learning curve.
+
+For cells there are two more, which train all networks of the space at once in one network that
+holds them: `Darts` follows a gradient through the choice of operations, `Enas` draws children from
+a controller and ranks them with the weights they share. `darts` and `share_weights` work alone.
 """
 
 from netwright.design.strategies._asha import Asha
 from netwright.design.strategies._bayesian import Bayesian
+from netwright.design.strategies._darts import Darts, Searched, darts, genotype
+from netwright.design.strategies._enas import Enas, SharedWeights, share_weights
 from netwright.design.strategies._fitness import Fitness, fitness, standings
 from netwright.design.strategies._learning_curve import Extrapolation, extrapolate
 from netwright.design.strategies._portfolio_evolution import PortfolioEvolution
@@ -25,6 +31,8 @@ from netwright.design.strategies._surrogate import Surrogate
 __all__ = [
     "Asha",
     "Bayesian",
+    "Darts",
+    "Enas",
     "Extrapolation",
     "Fitness",
     "Moment",
@@ -34,11 +42,16 @@ __all__ = [
     "RandomCodes",
     "RegularizedEvolution",
     "Reinforce",
+    "Searched",
+    "SharedWeights",
     "Surrogate",
+    "darts",
     "extrapolate",
     "fitness",
+    "genotype",
     "jacobian_covariance",
     "naswot",
+    "share_weights",
     "standings",
     "synflow",
 ]
