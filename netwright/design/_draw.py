@@ -1,6 +1,6 @@
 """Draw a network as a chain of blocks, with the shape that leaves each and its parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
@@ -11,6 +11,10 @@ from netwright import nn as layers
 from netwright.data._schema import Schema
 from netwright.design._build_network import build_network
 from netwright.design._design import Design
+from netwright.design._draw_graph import Graph, draw_graph, graph_of, height_of
+from netwright.design.families._cells import Cell
+from netwright.design.families._macro_layers import SkipStack
+from netwright.design.families._tiny_cells import TinyCell
 
 __all__ = ["Block", "blocks_of", "draw"]
 
@@ -22,6 +26,8 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.Residual: lambda m: f"residual {_convolution(m.branch[0][0])}",  # type: ignore
     layers.Separable: lambda m: f"separable {_convolution(m[0][0])}",  # type: ignore
     layers.SqueezeExcitation: lambda m: "squeeze and excitation",
+    Cell: lambda m: f"cell of {len(m.inputs)} nodes",  # type: ignore
+    TinyCell: lambda m: "cell of two nodes",
     layers.GlobalPool: lambda m: "average over the image",
     layers.Normalise: lambda m: "normalise each channel",
     layers.Denormalise: lambda m: "back to the target's units",
@@ -34,6 +40,7 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.LinearEach: lambda m: f"{len(m.weight)} linear maps",  # type: ignore
     nn.Linear: lambda m: f"linear, {m.in_features} to {m.out_features}",
     nn.Conv2d: lambda m: _convolution(m),  # type: ignore
+    nn.AvgPool2d: lambda m: _pool(m),  # type: ignore
     nn.Embedding: lambda m: f"vectors of {m.num_embeddings:,} words",
     nn.GRU: lambda m: f"GRU, state of {m.hidden_size}",
     nn.LayerNorm: lambda m: "layer normalisation",
@@ -41,6 +48,8 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
 _UNSEEN = (nn.Dropout, layers.TokenDropout, layers.StochasticDepth, nn.Identity)
 _ACTIVATIONS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)  # written on the box before
 _MIXING = (
+    Cell,
+    TinyCell,
     layers.ConvNorm,
     layers.Residual,
     layers.Separable,
@@ -67,6 +76,7 @@ class Block:
         n_parameters: weights that are trained.
         is_mixing: whether it combines its inputs by learned weights.
         is_residual: whether its input is carried around it.
+        graph: what is inside a cell; None for others.
     """
 
     path: str
@@ -75,6 +85,7 @@ class Block:
     n_parameters: int
     is_mixing: bool = False
     is_residual: bool = False
+    graph: Graph | None = None
 
 
 def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
@@ -103,6 +114,7 @@ def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
         for handle in handles:
             handle.remove()
         network.train(was_training)
+    skips = _skips(network, [path for path, _, _ in ran])
     blocks: list[Block] = []
     for path, module, shape in ran:
         if isinstance(module, _ACTIVATIONS) and blocks:
@@ -111,11 +123,12 @@ def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
             continue
         block = Block(
             path=path,
-            label=_label(module),
+            label=_label(module) + skips.pop(path, ""),
             shape=shape,
             n_parameters=sum(p.numel() for p in module.parameters()),
             is_mixing=isinstance(module, _MIXING),
             is_residual=isinstance(module, layers.Residual | layers.TransformerBlock),
+            graph=graph_of(module),
         )
         blocks.append(block)
     return tuple(blocks)
@@ -141,7 +154,10 @@ def draw(network: nn.Module | Design, schema: Schema) -> str:
     outcome = meaning.get(schema.target.kind, "values in the target's units")
     last = Block("output", outcome, (schema.target.width,), 0)
     chain = (first, *blocks, last)
-    height = len(chain) * (_ROW + _GAP) + 12
+    tops = [6]
+    for block in chain:
+        tops.append(tops[-1] + _height(block) + _GAP)
+    height = tops[-1] + 6
     story = "; ".join(f"{b.path}: {b.label}, {_sizes(b)}" for b in chain)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
@@ -155,21 +171,21 @@ def draw(network: nn.Module | Design, schema: Schema) -> str:
         'style="fill:var(--ink,#1f2328)"/></marker></defs>',
     ]
     for place, block in enumerate(chain):
-        parts += _box(block, 6 + place * (_ROW + _GAP), last=place == len(chain) - 1)
+        parts += _box(block, tops[place], last=place == len(chain) - 1)
     return "".join([*parts, "</svg>"])
 
 
 def _box(block: Block, top: int, *, last: bool) -> list[str]:
-    width = _WIDTH - 2 * _LEFT - 28
+    width, tall = _WIDTH - 2 * _LEFT - 28, _height(block)
     fill = "var(--accent,#0b6bcb)" if block.is_mixing else "var(--ink,#1f2328)"
     strength = 0.14 if block.is_mixing else 0.05
     middle = _LEFT + width // 2
     ink = "fill:var(--ink,#1f2328)"
     parts = [
         f"<g><title>{escape(block.path)}: {escape(block.label)}, {escape(_sizes(block))}</title>",
-        f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{_ROW}" rx="8" '
+        f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{tall}" rx="8" '
         f'style="fill:var(--surface,#ffffff)"/>',
-        f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{_ROW}" rx="8" '
+        f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{tall}" rx="8" '
         f'style="fill:{fill};fill-opacity:{strength};stroke:{fill};stroke-opacity:.55"/>',
         f'<text x="{_LEFT + 12}" y="{top + 20}" font-size="13" font-weight="600" style="{ink}">'
         f"{escape(_short(block.label, 46))}</text>",
@@ -178,6 +194,8 @@ def _box(block: Block, top: int, *, last: bool) -> list[str]:
         f'<text x="{_LEFT + width - 12}" y="{top + 38}" font-size="11" text-anchor="end" '
         f'style="{ink};fill-opacity:.72">{escape(_short(block.path, 22))}</text>',
     ]
+    if block.graph is not None:
+        parts.append(draw_graph(block.graph, _LEFT, top + _ROW, width))
     if block.is_residual:  # the way around
         right = _LEFT + width
         parts.append(
@@ -187,10 +205,14 @@ def _box(block: Block, top: int, *, last: bool) -> list[str]:
         )
     if not last:
         parts.append(
-            f'<path d="M{middle} {top + _ROW} v{_GAP - 1}" marker-end="url(#network-arrow)" '
+            f'<path d="M{middle} {top + tall} v{_GAP - 1}" marker-end="url(#network-arrow)" '
             f'style="stroke:var(--ink,#1f2328);stroke-width:1.5"/>'
         )
     return [*parts, "</g>"]
+
+
+def _height(block: Block) -> int:
+    return _ROW + (height_of(block.graph) if block.graph is not None else 0)
 
 
 def _shown(module: nn.Module, path: str, depth: int) -> list[tuple[str, nn.Module]]:
@@ -204,6 +226,18 @@ def _shown(module: nn.Module, path: str, depth: int) -> list[tuple[str, nn.Modul
             found.append((inner, child))
         else:
             found += _shown(child, inner, depth + 1)
+    return found
+
+
+def _skips(network: nn.Module, ran: Sequence[str]) -> dict[str, str]:
+    """For the first block of each layer with skip connections: which earlier layers it reads."""
+    found = {}
+    for path, stack in network.named_modules():
+        for number, skips in enumerate(stack.skips if isinstance(stack, SkipStack) else ()):
+            layer = f"{path}.layers.{number}"
+            inside = [name for name in ran if f"{name}.".startswith(f"{layer}.")]
+            if skips and inside:
+                found[inside[0]] = f", reads layer {' and '.join(map(str, skips))} too"
     return found
 
 
@@ -232,6 +266,11 @@ def _convolution(module: nn.Conv2d) -> str:
     size = "×".join(str(k) for k in module.kernel_size)
     halved = ", halves" if module.stride[0] == 2 else ""
     return f"{size} convolution, {module.out_channels} channels{halved}"
+
+
+def _pool(module: nn.AvgPool2d) -> str:
+    halved = ", halves" if module.stride == 2 else ""
+    return f"mean over {module.kernel_size}×{module.kernel_size} pixels{halved}"
 
 
 def _filters(module: nn.Module) -> str:

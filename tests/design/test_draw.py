@@ -119,3 +119,50 @@ def test_hooks_are_removed_when_the_network_fails():
 def test_networks_in_float64_are_drawn_too():
     network = build_network(Design("x", "small_cnn"), SCHEMA, seed=0).double()
     assert draw(network, SCHEMA) == draw(network.float(), SCHEMA)
+
+
+def test_cells_are_shown_as_graphs():
+    nodes = [[0, "sep5x5", 1, "identity"], [2, "avgpool3x3", 2, "conv1x1"]]
+    design = Design("x", "cells", {"normal": nodes, "reduction": nodes, "n_reductions": 0})
+    network = build_network(design, SCHEMA, seed=0)
+    (cell,) = [b for b in blocks_of(network, SCHEMA) if b.graph is not None]
+    assert cell.label == "cell of 2 nodes" and cell.is_mixing
+    assert cell.graph.states == ("cell before", "last cell", "0", "1", "joined")
+    assert cell.graph.edges == (
+        (0, 2, "separable 5×5"),
+        (1, 2, "as it is"),
+        (2, 3, "mean 3×3"),
+        (2, 3, "conv 1×1"),
+        (2, 4, ""),
+        (3, 4, ""),
+    )
+    shown = "".join(parsed(draw(network, SCHEMA)).itertext())
+    assert all(name in shown for name in ("separable 5×5", "as it is", "joined"))
+
+
+def test_edges_of_tiny_cells_are_shown():
+    design = Design("x", "tiny_cells", {"edges": ["conv3x3", "none", "none", "avgpool3x3", "none"]})
+    graphs = [b.graph for b in blocks_of(build_network(design, SCHEMA, seed=0), SCHEMA) if b.graph]
+    assert len(graphs) == 2
+    assert graphs[0].edges == ((0, 1, "conv 3×3"), (1, 3, "mean 3×3"))
+
+
+def test_everything_of_a_graph_lies_inside_its_box():
+    root = parsed(draw(Design("x", "cells"), SCHEMA))
+    boxes = [g for g in root.findall(f"{SVG}g") if "cell of" in g.find(f"{SVG}title").text]
+    assert len(boxes) == 3
+    for box in boxes:
+        frame, _, *inner = box.findall(f"{SVG}rect")
+        left, top, width, height = (float(frame.get(n)) for n in ("x", "y", "width", "height"))
+        assert len(inner) >= 4 + 5  # operations; inputs, nodes and the output
+        for rect in inner:
+            assert left <= float(rect.get("x"))
+            assert float(rect.get("x")) + float(rect.get("width")) <= left + width
+            assert top <= float(rect.get("y"))
+            assert float(rect.get("y")) + float(rect.get("height")) <= top + height
+
+
+def test_skip_connections_are_written_beside_their_layer():
+    blocks = blocks_of(build_network(Design("x", "macro_cnn"), SCHEMA, seed=0), SCHEMA)
+    labels = [b.label for b in blocks if "reads" in b.label]
+    assert labels == ["3×3 convolution, 32 channels, ReLU, reads layer 0 too"]

@@ -102,7 +102,9 @@ def test_cell_adds_in_nodes_and_joins_all_of_them(generator):
 
 def test_a_state_that_no_node_reads_costs_nothing():
     with seeded(0):
-        cell = build_cell(((1, "identity", 1, "conv1x1"),), (5, 6), 4, halves=False, shrinks_first=False)
+        cell = build_cell(
+            ((1, "identity", 1, "conv1x1"),), (5, 6), 4, halves=False, shrinks_first=False
+        )
     assert list(cell.adapt) == ["1"]
     assert isinstance(cell.nodes[0][0], nn.Identity)
 
