@@ -118,8 +118,9 @@ def search(
         affordable=affordable, left_out=left_out,
     )  # fmt: skip
     job.replay()
-    with hire(task, workers, cluster, device=device, on_epoch=job.note_epoch) as crew:
-        job.run(crew)
+    if job.has_work():  # else no workers need be started
+        with hire(task, workers, cluster, device=device, on_epoch=job.note_epoch) as crew:
+            job.run(crew)
     records = book.records()
     book.keep(folder)
     choice = choose(records, requirements, metric=metric)
@@ -189,6 +190,8 @@ class _Search:
                     self._ask_again(number)
             elif event.name == "candidate pruned" and number >= 0:
                 self._ask_again(number)
+                self._allotment.leave_out(self._asked[number])
+                self._left_out.append(self._asked[number].design)
                 self._tell(self._recall(number))
             elif event.name == "candidate trained":
                 self._tell(self._recall(number))
@@ -218,9 +221,27 @@ class _Search:
                 f"search proposes {proposed}. Continue with the strategy that began it, or choose "
                 f"another folder."
             )
+        self._compare(candidate)
         self._asked[number] = candidate
 
+    def _compare(self, candidate: Candidate) -> Record | None:
+        """Return what the ledger knows of a candidate, if it is the same one."""
+        known = self._known.get(candidate.number)
+        if known is not None and known.candidate != candidate:
+            raise ValueError(
+                f"Candidate {candidate.number} is {known.candidate.design.name!r} in the ledger of "
+                f"{self._folder}, and {candidate.design.name!r} in this search; choose another "
+                f"folder."
+            )
+        return known
+
     # What is to be done.
+
+    def has_work(self) -> bool:
+        """Say whether any candidate is to be evaluated."""
+        if not self._again and (candidate := self._next()) is not None:
+            self._again.append(candidate)
+        return bool(self._again)
 
     def run(self, crew: Workers) -> None:
         """Have candidates evaluated until there are no more, or the time is up."""
@@ -244,13 +265,7 @@ class _Search:
             candidate = self._propose()
             if candidate is None:
                 return None
-            if (known := self._known.get(candidate.number)) is not None:
-                if known.candidate != candidate:
-                    raise ValueError(
-                        f"Candidate {candidate.number} is {known.candidate.design.name!r} in the "
-                        f"ledger of {self._folder}, and {candidate.design.name!r} in this search; "
-                        f"choose another folder."
-                    )
+            if (known := self._compare(candidate)) is not None:
                 self._note(known)
                 self._tell(known)
             elif not self._pass_over(candidate):
