@@ -64,7 +64,7 @@ def build(
         out: folder of the run; by default one under `runs/` whose name derives from the job.
         device: "cpu", "cuda", "mps" or "auto".
         strategy: called with the designs' portfolio and the requirements, returns a search; the
-            default is successive halving.
+            default is successive halving, with half an hour or more evolution of the best designs.
         ledger: address of a database that keeps what was tried, for example
             "postgresql://user@server/searches"; by default a file in the run's folder.
         workers: candidates that are trained at once, each in a process of its own.

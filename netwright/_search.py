@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from netwright import _rng
 from netwright._allot import Allotment
 from netwright._costs import Costs
 from netwright._evaluate import Order, Outcome
@@ -39,6 +40,9 @@ from netwright.requirement import Requirement
 __all__ = ["Found", "search"]
 
 _MOST_TRIES = 3  # a candidate that takes so many workers down with it is given up
+# A long search looks at so many seconds' worth of each of at least so many codes, and compares the
+# best, both in shares of the last training.
+_GLANCE, _FEWEST_CODES, _EXPLORE, _COMPARE = 20.0, 16, 0.4, 0.4
 _TICK = 0.5  # seconds between looks at workers that are busy
 _STEEPEST = 0.7  # power of the budget by which errors fall at most (see SuccessiveHalving)
 _FIRST_GUESS = 0.5  # of the budget, for the only design that keeps to the bounds on costs
@@ -91,7 +95,8 @@ def search(
         journal: of the run.
         seed: every random choice derives from it.
         device: what trains.
-        make_strategy: takes designs and requirements, returns a search.
+        make_strategy: takes designs and requirements, returns a search; by default successive
+            halving of strong defaults, with half an hour or more evolution that begins with them.
         ledger: address of a database that keeps the ledger; None keeps it in `folder`.
         workers: how many candidates are evaluated at once.
         cluster: address of a Ray cluster that evaluates them.
@@ -109,9 +114,8 @@ def search(
         journal.show(Event("costed", journal.elapsed, {"design": design.name}))
         designs.append(design)
     affordable, left_out = _sort_out(designs, costs, journal)
-    strategy = (make_strategy or SuccessiveHalving)(
-        affordable, requirements=requirements, metric=metric
-    )
+    make_strategy = make_strategy or _strategy_for(task, limit, seed)
+    strategy = make_strategy(affordable, requirements=requirements, metric=metric)
     job = _Search(
         task, requirements, strategy, costs, book, journal,
         limit=limit, folder=folder, seed=seed, device=device,
@@ -134,6 +138,29 @@ def search(
     network = build_network(chosen.candidate.design, task.schema, seed=0)
     _load_weights(network, folder, chosen.candidate.number)
     return Found(network, chosen.candidate.design, chosen.candidate.number, records, choice)
+
+
+def _strategy_for(task: Task, limit: Budget, seed: int) -> Callable[..., Strategy]:
+    """Choose the search: among strong defaults, or, where there is time, in a space around them."""
+    n_more = int((limit.seconds or 0.0) * _EXPLORE / (1 + _EXPLORE + _COMPARE) / _GLANCE)
+    if n_more < _FEWEST_CODES:
+        return SuccessiveHalving
+    from netwright.design._harden import HardenedSpace
+    from netwright.design.spaces import joined, macro_space, recipe_decisions
+    from netwright.design.strategies import PortfolioEvolution
+
+    space = joined(macro_space(task.schema), recipe_decisions(task.schema))
+
+    def evolve(
+        designs: Sequence[Design], *, requirements: Sequence[Requirement], metric: str
+    ) -> Strategy:
+        return PortfolioEvolution(
+            HardenedSpace(space, requirements), n_candidates=len(designs) + n_more,
+            portfolio=designs, explore=_EXPLORE, compare=_COMPARE, requirements=requirements,
+            metric=metric, seed=_rng.child_seed(seed, "strategy"),
+        )  # fmt: skip
+
+    return evolve
 
 
 class _Search:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netwright.design._design import Design
+from netwright.design.spaces._space import Code, Decision, Space
 from netwright.requirement import Requirement
 
-__all__ = ["harden"]
+__all__ = ["HardenedSpace", "harden"]
 
 _SLACK = 1.1  # the audit's attack is stronger than the training's
 
@@ -38,6 +39,40 @@ def harden(designs: Sequence[Design], requirements: Sequence[Requirement]) -> tu
     norm = "linf" if any(norm == "linf" for _, norm in asked) else "l2"
     radius = _SLACK * max(radius for radius, kind in asked if kind == norm)
     return tuple(_hardened(design, radius, norm) for design in designs)
+
+
+class HardenedSpace:
+    """A space whose designs are trained on attacked images where a requirement asks for it."""
+
+    def __init__(self, space: Space, requirements: Sequence[Requirement]) -> None:
+        """Wrap a space.
+
+        Args:
+            space: of designs for images.
+            requirements: what the network must meet.
+        """
+        self._space, self._requirements = space, tuple(requirements)
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Those of the space."""
+        return self._space.decisions
+
+    def design(self, code: Code) -> Design:
+        """Describe the design of a code, hardened.
+
+        Args:
+            code: an option of each decision.
+        """
+        return harden((self._space.design(code),), self._requirements)[0]
+
+    def canonical(self, code: Code) -> Code:
+        """Return the one code that stands for all codes of the same network.
+
+        Args:
+            code: an option of each decision.
+        """
+        return self._space.canonical(code)
 
 
 def _hardened(design: Design, radius: float, norm: str) -> Design:
