@@ -19,7 +19,13 @@ def _root() -> None:
     pass
 
 
-@app.command()
+_HELP = """Print a run's network: layer by layer, as a drawing, or as source that stands alone.
+
+Save the source to a file; `python FILE RUN/model.safetensors` loads the trained weights.
+"""
+
+
+@app.command(help=_HELP)
 def show(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
     source: Annotated[
