@@ -9,6 +9,7 @@ __all__ = ["NAME", "front_table", "price_table", "reachable"]
 
 NAME = "reachable"
 _COSTS = ("size", "params", "macs")
+_HEADINGS = {"size": "size (bytes)", "params": "parameters", "macs": "MACs"}
 
 
 def reachable(choice: Choice, records: Sequence[Record], metric: str) -> Finding | None:
@@ -49,7 +50,8 @@ def front_table(records: Sequence[Record], metric: str) -> Table:
         )
         for record in front
     )
-    return Table("The reachable front, on the validation split", ("design", metric, *names), rows)
+    columns = ("design", metric, *(_HEADINGS.get(name, name) for name in names))
+    return Table("The reachable front, on the validation split", columns, rows)
 
 
 def price_table(choice: Choice, records: Sequence[Record]) -> Table:

@@ -451,6 +451,12 @@ def impossible():
             (("linear", 0.93, 3.4), ("small CNN, 16", 0.967, 24.1),
              ("residual CNN, tiny", 0.983, 31.24)),
         ),
+        prices=Table(
+            "The price of each requirement, and of looser bounds",
+            ("requirement", "bound", "accuracy lost", "binds alone"),
+            (("accuracy >= 0.99", "as stated", None, "no"),
+             ("size <= 2 kB", "3.4 kB", "0.053", None), ("size <= 2 kB", "31.2 kB", "0", None)),
+        ),
     )  # fmt: skip
 
 
