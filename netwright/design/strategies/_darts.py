@@ -101,10 +101,13 @@ def darts(
         p_drop_skip: probability that an identity is dropped, for an example; falls to 0.
 
     Raises:
-        ValueError: if `order` is not 1 or 2, or there are too few rows to halve.
+        ValueError: if `order` is not 1 or 2, `steps` is not positive, or there are too few rows to
+            halve.
     """
     if order not in (1, 2):
         raise ValueError(f"`order` must be 1 or 2; got {order}.")
+    if steps < 1:
+        raise ValueError(f"`steps` must be at least 1; got {steps}.")
     network = Supernet(space, schema, seed=_rng.child_seed(seed, "darts/weights"))
     alphas = _first_alphas(space, _rng.child(seed, "darts/alphas"))
     loss_of = loss_for(schema.target)
@@ -114,41 +117,42 @@ def darts(
         list(alphas.values()), lr=alpha_rate, betas=(0.5, 0.999), weight_decay=alpha_decay
     )
     batches = HalvedBatches(train, batch_size, seed)
-    moments, chosen, stopped, step = [], genotype(space, alphas), "steps", 0
+    moments = [(0, _shares(alphas))]
+    chosen, stopped, step = genotype(space, alphas), "steps", 0
     network.train()
-    with _rng.seeded(_rng.child_seed(seed, "darts/dropout")):
-        for step in range(steps):
-            progress = step / steps
-            for group in descent.param_groups:
-                group["lr"] = rate * cosine(progress)
-            drop = partial(_drop_skip, p_drop=p_drop_skip * (1 - progress))
-            x, y = batches.next(0)
+    for step in range(steps):
+        progress = step / steps
+        for group in descent.param_groups:
+            group["lr"] = rate * cosine(progress)
+        drop = partial(_drop_skip, p_drop=p_drop_skip * (1 - progress))
+        noise = _rng.child_seed(seed, f"darts/dropout/{step}")
+        x, y = batches.next(0)
 
-            def loss(x: Tensor, y: Tensor, drop: Callable[..., Tensor] = drop) -> Tensor:
-                shares = {kind: alpha.softmax(dim=1) for kind, alpha in alphas.items()}
+        def loss(x: Tensor, y: Tensor, drop: Any = drop, noise: int = noise) -> Tensor:
+            shares = {kind: alpha.softmax(dim=1) for kind, alpha in alphas.items()}
+            with _rng.seeded(noise):  # both sides of a difference drop the same
                 return loss_of(network.mixed(x, shares, drop), y)
 
-            learning = partial(loss, x, y)
-            if progress >= warm_up:
-                judging = partial(loss, *batches.next(1))
-                ahead = rate * cosine(progress) if order == 2 else 0.0
-                shown = list(alphas.values())
-                _set_gradients(
-                    shown, unrolled_gradients(learning, judging, weights, shown, rate=ahead)
-                )
-                ascent.step()
-            gradients = torch.autograd.grad(learning(), weights, allow_unused=True)
-            _set_gradients(weights, gradients)
-            nn.utils.clip_grad_norm_(weights, _CLIP)
-            descent.step()
-            found = genotype(space, alphas)
-            if most_skips is not None and _skips(space, found) > most_skips:
-                stopped = "skips"
-                break
-            chosen = found
-            if step % max(1, steps // _MOMENTS) == 0 or step == steps - 1:
-                moments.append((step + 1, _shares(alphas)))
-    return Searched(chosen, step + (stopped == "steps"), stopped, tuple(moments))
+        learning = partial(loss, x, y)
+        if progress >= warm_up:
+            judging = partial(loss, *batches.next(1))
+            ahead = rate * cosine(progress) if order == 2 else 0.0
+            shown = list(alphas.values())
+            _set_gradients(shown, unrolled_gradients(learning, judging, weights, shown, rate=ahead))
+            ascent.step()
+        gradients = torch.autograd.grad(learning(), weights, allow_unused=True)
+        _set_gradients(weights, gradients)
+        nn.utils.clip_grad_norm_(weights, _CLIP)
+        descent.step()
+        found = genotype(space, alphas)
+        allowed = most_skips if progress >= warm_up else None  # before that, skips are chance
+        if allowed is not None and _skips(space, found) > allowed:
+            stopped = "skips"
+            break
+        chosen = found
+        if (step + 1) % max(1, steps // _MOMENTS) == 0 or step == steps - 1:
+            moments.append((step + 1, _shares(alphas)))
+    return Searched(chosen, step + 1, stopped, tuple(moments))
 
 
 def unrolled_gradients(

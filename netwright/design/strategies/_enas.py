@@ -10,12 +10,12 @@ Departs:  the reward is minus the loss of a batch, not its accuracy, so that it 
 Notation: weights = omega, controller = pi(m; theta), baseline = b.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netwright import _rng
 from netwright.data._schema import Schema
@@ -51,8 +51,8 @@ class SharedWeights:
         network: Supernet,
         controller: Controller,
         rows: Split,
-        places: torch.Tensor,
-        loss: Any,
+        places: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
     ) -> None:
         """Keep what was trained.
 
@@ -119,8 +119,10 @@ def share_weights(
         n_drawn: networks that a step of the controller judges.
 
     Raises:
-        ValueError: if there are too few rows to halve.
+        ValueError: if `steps` is not positive, or there are too few rows to halve.
     """
+    if steps < 1:
+        raise ValueError(f"`steps` must be at least 1; got {steps}.")
     network = Supernet(space, schema, seed=_rng.child_seed(seed, "enas/weights"))
     controller = Controller(space, hidden=32, seed=_rng.child_seed(seed, "enas/controller"))
     draws = _rng.child(seed, "enas/draws")
@@ -128,7 +130,7 @@ def share_weights(
     batches = HalvedBatches(train, batch_size, seed)
     weights = list(network.parameters())
     descent = torch.optim.SGD(weights, lr=rate, momentum=0.9, weight_decay=weight_decay)
-    policy = torch.optim.Adam(controller.parameters(), lr=controller_rate or 1.0)
+    policy = torch.optim.Adam(controller.parameters(), lr=controller_rate)
     baseline: float | None = None
     network.train()
     for step in range(steps):
