@@ -28,7 +28,7 @@ from netwright.audits.verify._threads import one_thread
 __all__ = ["decide"]
 
 Array = np.ndarray
-_LEAVES = (0, 40, 160, 640, 2560, 10_240)
+_LEAVES = (0, 40, 160, 640, 2560, 10_240, 40_960)
 
 
 def decide(

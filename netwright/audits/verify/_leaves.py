@@ -20,6 +20,7 @@ __all__ = ["raise_bounds"]
 
 Array = np.ndarray
 _BATCH = 384  # leaves split in one round, at most
+_ENTRIES = 60_000_000  # of the arrays of all leaves: 9 bytes each
 
 
 def raise_bounds(
@@ -37,7 +38,7 @@ def raise_bounds(
         prefix: the layers before the rows.
         rows: R linear functions.
         first: their bounds without splits.
-        n_leaves: leaves of a row's tree, at most.
+        n_leaves: leaves of a row's tree, at most; fewer where they would not fit in memory.
         steps: of the optimisation, for each leaf.
         deadline: when to stop, on the clock of `time.perf_counter`.
 
@@ -45,6 +46,7 @@ def raise_bounds(
         Sound lower bounds, (R,), and the number of leaves bounded.
     """
     R = len(rows.error)
+    n_leaves = min(n_leaves, max(64, _ENTRIES // max(R * sum(prefix.widths), 1)))
     pool = _Pool(prefix, first)
     found = first.low.copy()
     made = np.ones(R, int)

@@ -168,10 +168,11 @@ def test_the_cell_of_the_reluplex_table_that_is_wrong(shared_data, tmp_path):
     """Point 4, delta 0.05: printed as SAT; UNSAT by a proof that exact arithmetic accepts."""
     from netwright.claims import e3
 
-    network = read_nnet(e3.unpack(shared_data, tmp_path)).network
+    file = read_nnet(e3.unpack(shared_data, tmp_path))
     cell = next(c for c in e3.cells(shared_data) if (c.point, c.delta) == (4, 0.05))
     assert cell.paper == "SAT"
-    prop = e3.property_of(cell, network)
-    verdict = verify(network, prop, proof=tmp_path / "proof.json", timeout=200)
+    prop = e3.property_of(cell, file)
+    verdict = verify(file.network, prop, proof=tmp_path / "proof.json", timeout=200)
     assert verdict.outcome == "unsat"
-    assert check_proof(tmp_path / "proof.json", network, prop, exact=True).n_leaves > 100
+    checked = check_proof(tmp_path / "proof.json", file.network, prop, exact=True)
+    assert checked.n_leaves > 100
