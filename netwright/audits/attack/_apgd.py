@@ -4,7 +4,8 @@ Paper:    Croce, Hein. Reliable Evaluation of Adversarial Robustness with an Ens
           Parameter-free Attacks. ICML 2020, arXiv:2003.01690. Algorithm 1 with alpha = 0.75,
           rho = 0.75 and eta = 2 epsilon; section 4 (the losses).
 Departs:  an input leaves the batch once it is fooled; starts are drawn from the whole ball instead
-          of its surface; with `levels` only real pixels count as fooled.
+          of its surface; where the step is halved nothing is carried over from the step before;
+          with `levels` only real pixels count as fooled.
 Notation: ball = S, radius = epsilon, size = eta, loss = f, aims = t, `_CARRY` = alpha,
           `_SHARE` = rho.
 """

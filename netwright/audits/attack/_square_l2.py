@@ -4,7 +4,8 @@ Paper:    Andriushchenko, Croce, Flammarion, Hein. Square Attack: a Query-Effici
           Adversarial Attack via Random Search. ECCV 2020, arXiv:1912.00049. Algorithms 1 and 3,
           equation 2 (the lump eta).
 Departs:  an input leaves the batch once it is fooled; inputs that are no images are folded into a
-          near-square; a window has at least three pixels a side where the image has.
+          near-square; a window has at least three pixels a side where the image has; the
+          first windows cover 0.8 of the image (AutoAttack's share) instead of 0.1.
 Notation: radius = epsilon, share = p, side = h, offset = delta, lump = eta, taken = W_2,
           given = W_1.
 """

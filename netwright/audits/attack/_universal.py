@@ -79,7 +79,7 @@ def universal(
         low: smallest valid coordinate.
         high: largest valid coordinate.
         levels: the change is rounded to multiples of `1 / levels`; None does not round.
-        generator: draws the batches; torch's global one if None.
+        generator: draws the batches, on the device of `x`; torch's global one if None.
 
     Returns:
         The change, and which inputs it fools.
@@ -107,8 +107,7 @@ def universal(
 
     offset, carried, n_gradients = torch.zeros_like(x[:1]), torch.zeros_like(x[:1]), 0
     for _ in range(n_steps):
-        drawn = torch.randint(len(x), (min(batch_size, len(x)),), generator=generator)
-        at = drawn.to(x.device)
+        at = torch.randint(len(x), (min(batch_size, len(x)),), generator=generator, device=x.device)
         moved = (x[at] + offset).clamp(low, high)
         gradient = gradient_of(network, moved, y[at], clipped).gradient.mean(0, keepdim=True)
         n_gradients += len(at)
