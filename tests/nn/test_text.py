@@ -19,8 +19,8 @@ def make(kind, **kwargs):
 
 def test_padding_is_the_zero_vector_and_stays_so():
     embedding = make(embed_words)
-    embedding(torch.tensor([0, 1, 2])).square().sum().backward()
-    assert not embedding.weight[0].any()
+    embedding(torch.tensor([0, 1, 2])).sum().backward()
+    assert not embedding.weight[:2].any()  # the unknown word says nothing yet, and can learn to
     assert not embedding.weight.grad[0].any()
     assert embedding.weight.grad[1:3].all()
 
