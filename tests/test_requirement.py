@@ -30,6 +30,7 @@ EXAMPLES = (
     "memory <= 4 MiB",
     "robust(linf=4/255) >= 0.5",
     "robust(l2=0.5, steps=40, restarts=2) >= 50%",
+    "certified(linf=2/255) >= 0.6",
     "gap(accuracy, by=sex) <= 0.02",
 )
 

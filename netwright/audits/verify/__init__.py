@@ -6,11 +6,16 @@ of them. `search` answers several `Query`s about one ReLU network of few inputs 
 arithmetic; `verify(..., proof=...)` also writes a certificate, which `check_proof` has checked by
 code that shares nothing with the prover.
 
+`certify_ball` bounds networks of convolutions, poolings, branches and smooth activations as well
+(`read_bounded`; `intervals`, `linear_bounds`, `tighten` and `optimised_bounds` are its parts), and
+says for which images the class cannot change within a distance. It is not complete.
+
 For any classifier of any size, `certify_smoothed` certifies the vote of noisy copies inside l2
 balls, with a stated probability; `predict_smoothed` gives that vote.
 """
 
 from netwright.audits.verify._affine_onnx import read_affine
+from netwright.audits.verify._certify import Certified, certify_ball, read_bounded
 from netwright.audits.verify._checker import ProofError, check_tree
 from netwright.audits.verify._falsify import falsify
 from netwright.audits.verify._instances import (
@@ -22,6 +27,13 @@ from netwright.audits.verify._instances import (
 from netwright.audits.verify._layerwise import decide
 from netwright.audits.verify._network import AffineReLU, NetworkError, NnetFile, read_nnet
 from netwright.audits.verify._proof import ProofCheck, check_proof, prove, write_proof
+from netwright.audits.verify._propagate import (
+    Box,
+    intervals,
+    linear_bounds,
+    optimised_bounds,
+    tighten,
+)
 from netwright.audits.verify._query import Query, queries
 from netwright.audits.verify._search import Decision, search
 from netwright.audits.verify._smoothing import (
@@ -29,6 +41,7 @@ from netwright.audits.verify._smoothing import (
     certify_smoothed,
     predict_smoothed,
 )
+from netwright.audits.verify._steps import Program, Step, read_program
 from netwright.audits.verify._verify import UnsoundError, Verdict, verify
 from netwright.audits.verify._vnnlib import (
     Constraint,
@@ -41,34 +54,45 @@ from netwright.audits.verify._vnnlib import (
 
 __all__ = [
     "AffineReLU",
+    "Box",
     "Certificates",
+    "Certified",
     "Constraint",
     "Decision",
     "Instance",
     "NetworkError",
     "NnetFile",
+    "Program",
     "ProofCheck",
     "ProofError",
     "Property",
     "PropertyError",
     "Query",
     "Region",
+    "Step",
     "UnsoundError",
     "Verdict",
+    "certify_ball",
     "certify_smoothed",
     "check_proof",
     "check_tree",
     "decide",
     "falsify",
     "format_witness",
+    "intervals",
+    "linear_bounds",
+    "optimised_bounds",
     "predict_smoothed",
     "prove",
     "queries",
     "read_affine",
+    "read_bounded",
     "read_instances",
     "read_nnet",
+    "read_program",
     "read_vnnlib",
     "search",
+    "tighten",
     "verify",
     "verify_instances",
     "with_timeout",
