@@ -112,6 +112,8 @@ def weights(folder):
     return load_file(folder / "model.safetensors")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # each start loads torch anew
 def test_killed_at_random_moments_it_ends_as_if_unbroken(tmp_path):
     job = ["build", "digits", "--budget", "300 steps", "--seed", "3", "--out"]
     whole = run_cli(*job, tmp_path / "whole")
@@ -121,7 +123,7 @@ def test_killed_at_random_moments_it_ends_as_if_unbroken(tmp_path):
     kills = 0
     while kills < 40:
         broken = run_cli(*job, tmp_path / "broken")
-        time.sleep(2.5 + 3.0 * rng.random() + 0.7 * kills)
+        time.sleep(2.5 + 3.0 * rng.random() + 1.5 * kills)
         if broken.poll() is None:
             broken.send_signal(signal.SIGKILL)
             broken.communicate()
