@@ -7,8 +7,7 @@ Paper:    Zoph, Le. Neural Architecture Search with Reinforcement Learning. ICLR
           of arXiv:1707.07012.
 Departs:  the reward is the share of all children so far that a child beats, requirements first,
           instead of its accuracy: it has one scale for every metric. A network that is drawn again
-          is not trained again; the controller is reinforced with what it was before. Entropy is
-          rewarded, so that a small space is not left too early.
+          is passed over. Entropy is rewarded, so that a small space is not left too early.
 Notation: reward = R, baseline = b, `batch` = m.
 """
 
@@ -29,7 +28,7 @@ from netwright.requirement import Requirement
 
 __all__ = ["Moment", "Reinforce"]
 
-_ROUNDS = 8  # batches that may hold nothing new before a design is drawn uniformly
+_ROUNDS = 4  # batches that may hold nothing new before a design is drawn uniformly
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,6 @@ class Reinforce:
         self._baseline: float | None = None
         self._queue: list[tuple[Code, float]] = []  # drawn, with their log-probability
         self._drawn: dict[int, float] = {}  # log-probabilities of candidates that are out
-        self._known: dict[Code, Fitness] = {}  # by canonical code
         self._lessons: list[tuple[Code, Fitness, float]] = []
         self._history: list[Moment] = []
 
@@ -147,7 +145,6 @@ class Reinforce:
             ValueError: if the candidate was not asked for, or was told before.
         """
         child = self._children.tell(candidate, measurements)
-        self._known[self._children.canonical(child.code)] = child.fitness
         self._lessons.append((child.code, child.fitness, self._drawn.pop(candidate.number)))
         if len(self._lessons) >= self._batch:
             self._learn()
@@ -166,17 +163,11 @@ class Reinforce:
             return code, self._controller(torch.tensor([code])).log_p.item()
 
     def _draw(self) -> None:
-        codes = self._controller.sample(self._batch, generator=self._generator)
+        codes = self._controller.sample(4 * self._batch, generator=self._generator)
         with torch.no_grad():
             log_p = self._controller(codes).log_p.tolist()
-        for code, chance in zip(map(tuple, codes.tolist()), log_p, strict=True):
-            known = self._known.get(self._children.canonical(code))
-            if known is not None:
-                self._lessons.append((code, known, chance))
-            else:
-                self._queue.append((code, chance))
-        if len(self._lessons) >= self._batch:
-            self._learn()
+        drawn = zip(map(tuple, codes.tolist()), log_p, strict=True)
+        self._queue = [pair for pair in drawn if self._children.is_new(pair[0])][: self._batch]
 
     def _learn(self) -> None:
         codes = torch.tensor([code for code, _, _ in self._lessons])
