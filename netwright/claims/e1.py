@@ -141,7 +141,7 @@ def _others(network: nn.Module, x: Tensor, y: Tensor, seed: int) -> dict[str, fl
     generator = _rng.child(seed, "claims/e1/others")
     far = L2Ball(10.0)
     near = deepfool(network, x, y, ball=far)
-    nearest = carlini_wagner(network, x[:40], y[:40], n_steps=60, n_searches=4)
+    nearest = carlini_wagner(network, x[:40], y[:40])
     by_classes = hop_skip_jump(network, x[:20], y[:20], ball=far, n_steps=5, generator=generator)
     few = jsma(network, x, y)
     one = universal(network, x, y, ball=LinfBall(_RADIUS), n_steps=60, generator=generator)

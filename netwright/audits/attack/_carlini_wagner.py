@@ -3,7 +3,8 @@
 Paper:    Carlini, Wagner. Towards Evaluating the Robustness of Neural Networks. IEEE S&P 2017,
           arXiv:1608.04644. Section VI.A, the l2 attack with f_6 and a binary search of c.
 Departs:  untargeted (f_6 against the best other class); fewer steps by default than the paper's
-          10,000; what counts is the input itself, rounded to real pixels if there are levels.
+          10,000, which grow smaller; the search starts a hundredth inside the range; what counts
+          is the input itself, rounded to real pixels if there are levels.
 Notation: weight = c, confidence = kappa, hidden = w.
 """
 
@@ -20,7 +21,7 @@ from netwright.audits.attack._outcome import margin
 
 __all__ = ["carlini_wagner"]
 
-_EDGE = 1 - 1e-6  # of the range: its very ends lie at infinity
+_EDGE = 0.99  # of the range: at its very ends nothing would move, and beyond lies infinity
 
 
 def carlini_wagner(
@@ -29,9 +30,9 @@ def carlini_wagner(
     y: Int[Tensor, "batch"],
     *,
     most: float = 1e6,
-    n_steps: int = 200,
-    n_searches: int = 6,
-    step_size: float = 0.02,
+    n_steps: int = 100,
+    n_searches: int = 7,
+    step_size: float = 0.1,
     first_weight: float = 1e-1,
     confidence: float = 0.0,
     low: float = 0.0,
@@ -47,7 +48,7 @@ def carlini_wagner(
         most: largest length of a change that counts, in units of `x`.
         n_steps: steps of Adam for each weight.
         n_searches: weights of the class's loss that are tried for each input.
-        step_size: learning rate of Adam, in the hidden space.
+        step_size: learning rate of Adam, in the hidden space; it falls to zero.
         first_weight: the first weight; it grows tenfold until the class changes, then is bisected.
         confidence: margin by which the wrong class must lead while optimising, at least 0.
         low: smallest valid coordinate.
@@ -118,5 +119,6 @@ def _descend(
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient.square()
         scale = (second / (1 - 0.999**step)).sqrt() + 1e-8
-        hidden = hidden - step_size * first / (1 - 0.9**step) / scale
+        size = step_size * (1 - step / (n_steps + 1))  # ends in small steps
+        hidden = hidden - size * first / (1 - 0.9**step) / scale
     return ever
