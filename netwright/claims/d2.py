@@ -1,7 +1,7 @@
 """D2: progressive search with a learned surrogate needs a third of the controller's children.
 
-Both search the table of all tiny cells (`benchmarks/tabular.py`), as in D1. Settings of both were
-chosen on seeds from 1000 on; seeds here begin at `seed`.
+Both search the table of all tiny cells (`benchmarks/tabular.py`), as in D1, with their default
+settings.
 """
 
 import statistics

@@ -30,7 +30,7 @@ group of 29 rows, outputs that are not finite) leaves the requirement undecided 
 
 | measured | interval |
 |---|---|
-| accuracy, robust, certified | Wilson where both outcomes were seen 30 times, else Clopper-Pearson |
+| accuracy, robust, certified | Wilson if both outcomes were seen 30 times, else Clopper-Pearson |
 | balanced_accuracy; f1 with few errors | combined from the intervals of the classes |
 | f1 of one class | that of its Jaccard rate |
 | f1 with 30 errors or more, log_loss, rmse, mae, r2 | bootstrap over rows (BCa) |

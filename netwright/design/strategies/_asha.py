@@ -24,7 +24,7 @@ class Asha:
     """Asynchronous successive halving around a strategy.
 
     A fidelity is a share of a full training. What is cut to that share is up to whoever trains:
-    epochs or steps, `fewer_rows` of the training split, or `smaller` images.
+    epochs or steps, rows of the training split, or pixels.
 
     Deterministic: the same measurements, told in the same order, give the same candidates.
     """
