@@ -120,13 +120,14 @@ def _s_shaped(f: Callable[[Tensor], Tensor], least: Tensor, most: Tensor) -> Lin
     chord = ((b - a) / width).clamp(min=0.0)
     middle = (least + most) / 2
     # Above: where it is concave, the tangent in the middle; where it is convex, the chord; across,
-    # the tangent through the left end, or the one at the right end if that touches beyond it.
-    touch = _touching(f, least, most)
-    up_point = torch.where(least >= 0, middle, torch.minimum(touch, most))
-    up = torch.where(most <= 0, chord, _slope(f, up_point))
-    low_touch = -_touching(f, -most, -least)
-    low_point = torch.where(most <= 0, middle, torch.maximum(low_touch, least))
-    low = torch.where(least >= 0, chord, _slope(f, low_point))
+    # the tangent through the left end, or the chord if that tangent touches beyond the right end.
+    up_touch, low_touch = _touching(f, least, most), -_touching(f, -most, -least)
+    touches_beyond = b + _slope(f, most) * (least - most) < a
+    up = _slope(f, torch.where(least >= 0, middle, up_touch))
+    up = torch.where((most <= 0) | ((least < 0) & touches_beyond), chord, up)
+    touches_before = a + _slope(f, least) * (most - least) > b
+    low = _slope(f, torch.where(most <= 0, middle, low_touch))
+    low = torch.where((least >= 0) | ((most > 0) & touches_before), chord, low)
     offsets = []
     for slope, side in ((low, -1), (up, 1)):
         # f(z) - slope z is extreme at an end, or where f' = slope: at p or -p.
