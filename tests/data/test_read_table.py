@@ -25,7 +25,7 @@ def read(path, content, memory_limit=1 << 30):
         ("t.csv", "\ufeffa,b\n1,x\n\n2,y"),
         ("t.tsv", "a\tb\n1\tx\n2\ty\n"),
         ("t.csv", 'a,"b"\n1,"x"\n"2",y\n'),
-        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n2,y\n")),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n2,y\n", mtime=0)),
         ("t.jsonl", '{"a": "1", "b": "x"}\n\n{"a": "2", "b": "y"}\n'),
     ],
 )
