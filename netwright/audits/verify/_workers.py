@@ -108,7 +108,14 @@ def _start(function: Callable[[Any], Any]) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(function, there), daemon=True)
-    process.start()
+    # A child inherits what is blocked: Ctrl-C must not meet it while it still imports.
+    blocks = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    before = blocks(signal.SIG_BLOCK, {signal.SIGINT}) if blocks else None
+    try:
+        process.start()
+    finally:
+        if blocks:
+            blocks(signal.SIG_SETMASK, before)
     there.close()
     return _Worker(process, here)
 
