@@ -24,11 +24,14 @@ FLOORS = (
     ("run",),
     (
         "_allot",
+        "_candidate_facts",
         "_costs",
         "_evaluate",
         "_reachable",
         "_refit",
         "_workers",
+        "_search_loop",
+        "_strategies",
         "_search",
         "_ship",
         "_page",
@@ -44,6 +47,7 @@ FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 JOINERS = {"_search", "_ship", "_page", "_audit", "_audit_file", "_build", "claims", "cli"}
 JOINERS |= {
+    "_search_loop",
     "_allot",
     "_costs",
     "_evaluate",

@@ -3,7 +3,7 @@
 import pytest
 
 import netwright as nw
-from netwright._search import _strategy_for
+from netwright._strategies import strategy_for
 from netwright.design import SuccessiveHalving, build_network, portfolio
 from netwright.design._harden import HardenedSpace
 from netwright.design.spaces import joined, macro_space, recipe_decisions
@@ -20,12 +20,12 @@ def task(request):
 
 @pytest.mark.parametrize("limit", [Budget(seconds=60.0), Budget(seconds=900.0), Budget(steps=9)])
 def test_short_searches_stay_with_the_defaults(task, limit):
-    assert _strategy_for(task, limit, 0) is SuccessiveHalving
+    assert strategy_for(task, limit, 0) is SuccessiveHalving
 
 
 def test_long_searches_evolve_from_the_defaults(task):
     designs = portfolio(task.schema, len(task.train))
-    make = _strategy_for(task, Budget(seconds=1800.0), 0)
+    make = strategy_for(task, Budget(seconds=1800.0), 0)
     found = make(designs, requirements=(), metric="accuracy")
     assert isinstance(found, PortfolioEvolution)
     asked = []
