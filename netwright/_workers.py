@@ -44,20 +44,22 @@ class Workers(Protocol):
     """Takes orders, and gives back outcomes in the order in which they are ready."""
 
     @property
-    def free(self) -> int:
+    def free(self) -> int:  # honest: a protocol
         """How many orders can be taken now."""
         ...
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # honest: a protocol
         """How many orders can be under way at once."""
         ...
 
-    def submit(self, order: Order, inherited: bytes | None) -> None:
+    def submit(self, order: Order, inherited: bytes | None) -> None:  # honest: a protocol
         """Begin an order."""
         ...
 
-    def wait(self, seconds: float) -> tuple[tuple[Order, Outcome | Lost], ...]:
+    def wait(
+        self, seconds: float
+    ) -> tuple[tuple[Order, Outcome | Lost], ...]:  # honest: a protocol
         """Return what has ended; wait for the first for some time at most."""
         ...
 

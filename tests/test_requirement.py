@@ -171,9 +171,11 @@ def test_errors_name_what_is_wrong_and_the_way_out(text, message):
 @given(st.text(max_size=60))
 def test_any_text_parses_or_is_refused(text):
     try:
-        Requirement.parse(text)
-    except ValueError:
-        pass
+        found = Requirement.parse(text)
+    except ValueError as refused:
+        assert str(refused)
+    else:
+        assert Requirement.parse(found.text) == found
 
 
 PIECES = st.sampled_from(
@@ -329,9 +331,9 @@ HOUSES = Schema(Input("table", (2,)), Target("value", ("price",)))
 
 def test_fitting_requirements_pass_the_check():
     for text in ("accuracy >= 0.5", "robust(linf=0) >= 0.5", "gap(f1, by=sex) <= 0.1"):
-        Requirement.parse(text).check(PHOTOS)
+        assert Requirement.parse(text).check(PHOTOS) is None  # it raises where one does not fit
     for text in ("rmse <= 1", "size <= 1 kB"):
-        Requirement.parse(text).check(HOUSES)
+        assert Requirement.parse(text).check(HOUSES) is None
 
 
 @pytest.mark.parametrize(

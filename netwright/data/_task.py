@@ -25,19 +25,19 @@ class Split(Protocol):
 
     # Read-only, so that frozen dataclasses are splits.
     @property
-    def rows(self) -> Tensor: ...  # noqa: D102
+    def rows(self) -> Tensor: ...  # noqa: D102  # honest: a protocol
     @property
-    def y(self) -> Tensor: ...  # noqa: D102
+    def y(self) -> Tensor: ...  # noqa: D102  # honest: a protocol
     @property
-    def groups(self) -> Mapping[str, tuple[str, ...]]: ...  # noqa: D102
+    def groups(self) -> Mapping[str, tuple[str, ...]]: ...  # noqa: D102  # honest: a protocol
 
     def __len__(self) -> int: ...
 
-    def take(self, places: Tensor | Sequence[int]) -> Tensor:
+    def take(self, places: Tensor | Sequence[int]) -> Tensor:  # honest: a protocol
         """Return the inputs at these places of the split, as the network receives them."""
         ...
 
-    def batches(
+    def batches(  # honest: a protocol
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (x, y) batches, in order, or in an order drawn from `generator`."""

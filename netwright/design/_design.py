@@ -49,7 +49,7 @@ class Strategy(Protocol):
     """A search: it proposes candidates and learns from what they turned out to be."""
 
     @property
-    def remaining(self) -> float:
+    def remaining(self) -> float:  # honest: a protocol
         """Fidelity of all that was asked for but not told yet, and of all that is still to come.
 
         The share of what is left of the budget that a candidate may use is its fidelity divided by
@@ -57,10 +57,12 @@ class Strategy(Protocol):
         """
         ...
 
-    def ask(self) -> Candidate | None:
+    def ask(self) -> Candidate | None:  # honest: a protocol
         """Propose the next candidate; None when the search has nothing more to try."""
         ...
 
-    def tell(self, candidate: Candidate, measurements: Mapping[str, Measurement]) -> None:
+    def tell(
+        self, candidate: Candidate, measurements: Mapping[str, Measurement]
+    ) -> None:  # honest: a protocol
         """Report measurements on the validation split, by requirement text or quantity name."""
         ...

@@ -13,7 +13,7 @@ __all__ = ["Initialisable", "initialise"]
 class Initialisable(Protocol):
     """A layer that can be set from the training split."""
 
-    def initialise(self, split: Split) -> None:
+    def initialise(self, split: Split) -> None:  # honest: a protocol
         """Set weights or buffers from rows and targets, drawing nothing at random."""
         ...
 

@@ -21,18 +21,18 @@ class ColumnLike(Protocol):
     """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str: ...  # honest: a protocol
     @property
-    def categories(self) -> tuple[str, ...]: ...
+    def categories(self) -> tuple[str, ...]: ...  # honest: a protocol
     @property
-    def has_missing(self) -> bool: ...
+    def has_missing(self) -> bool: ...  # honest: a protocol
     @property
-    def mean(self) -> float: ...
+    def mean(self) -> float: ...  # honest: a protocol
     @property
-    def std(self) -> float: ...
+    def std(self) -> float: ...  # honest: a protocol
     @property
-    def minimum(self) -> float: ...
+    def minimum(self) -> float: ...  # honest: a protocol
     @property
-    def maximum(self) -> float: ...
+    def maximum(self) -> float: ...  # honest: a protocol
     @property
-    def quantiles(self) -> tuple[float, ...]: ...
+    def quantiles(self) -> tuple[float, ...]: ...  # honest: a protocol

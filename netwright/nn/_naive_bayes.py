@@ -33,7 +33,7 @@ class _Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]: ...
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]: ...  # honest: a protocol
 
 
 class NaiveBayesBag(nn.Module):

@@ -272,22 +272,23 @@ PAIRS = st.lists(st.tuples(VALUES | NAMES, VALUES), max_size=5)
 FLAGS = st.fixed_dictionaries({k: st.booleans() for k in ("log_x", "log_y", "diagonal")})
 
 
-def check(evidence):
+def is_drawn(evidence):
     for svg in chart(evidence, "c").drawings:
         for mark in ElementTree.fromstring(svg).iter():
             for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height"):
                 if mark.tag != "svg" and mark.get(name) is not None:
                     assert abs(float(mark.get(name))) < 5000, mark.attrib
             assert "nan" not in mark.get("d", "") + mark.get("points", "")
+    return True
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(NAMES, PAIRS), max_size=3), FLAGS)
 def test_any_series_can_be_drawn(plain, flags):
     series = tuple(Series(n, tuple(x for x, _ in p), tuple(y for _, y in p)) for n, p in plain)
-    check(Lines("t", "x", "y", series, **flags))
-    check(Points("t", "x", "y", series, **flags))
-    check(Bars("t", "x", "y", series))
+    assert is_drawn(Lines("t", "x", "y", series, **flags))
+    assert is_drawn(Points("t", "x", "y", series, **flags))
+    assert is_drawn(Bars("t", "x", "y", series))
 
 
 @settings(max_examples=50, deadline=None)
@@ -295,7 +296,7 @@ def test_any_series_can_be_drawn(plain, flags):
 def test_any_matrix_can_be_drawn(rows, columns, data):
     values = [data.draw(st.lists(VALUES, min_size=len(columns), max_size=len(columns)))
               for _ in rows]  # fmt: skip
-    check(Heatmap("t", "x", "y", tuple(columns), tuple(rows), tuple(map(tuple, values))))
+    assert is_drawn(Heatmap("t", "x", "y", tuple(columns), tuple(rows), tuple(map(tuple, values))))
 
 
 @given(VALUES, VALUES, VALUES, VALUES, st.sampled_from(["", "bytes", "s", "target"]))

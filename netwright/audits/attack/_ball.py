@@ -28,35 +28,39 @@ class Ball(Protocol):
     """
 
     @property
-    def radius(self) -> float: ...
+    def radius(self) -> float: ...  # honest: a protocol
 
-    def random(
+    def random(  # honest: a protocol
         self, like: Float[Tensor, "batch *input"], generator: torch.Generator | None
     ) -> Float[Tensor, "batch *input"]:
         """Draw one offset for each row, uniformly over the ball."""
         ...
 
-    def step(
+    def step(  # honest: a protocol
         self, gradient: Float[Tensor, "batch *input"], step_size: float
     ) -> Float[Tensor, "batch *input"]:
         """Return the offset of norm `step_size` along which a linear loss grows most."""
         ...
 
-    def project(self, offset: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+    def project(
+        self, offset: Float[Tensor, "batch *input"]
+    ) -> Float[Tensor, "batch *input"]:  # honest: a protocol
         """Return the nearest offsets inside the ball."""
         ...
 
-    def round(
+    def round(  # honest: a protocol
         self, offset: Float[Tensor, "batch *input"], levels: int
     ) -> Float[Tensor, "batch *input"]:
         """Return offsets inside the ball that are whole multiples of `1 / levels`."""
         ...
 
-    def length(self, offset: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch"]:
+    def length(
+        self, offset: Float[Tensor, "batch *input"]
+    ) -> Float[Tensor, "batch"]:  # honest: a protocol
         """Return the norm of each offset."""
         ...
 
-    def cross(self, way: Crossing) -> Float[Tensor, "batch dims"]:
+    def cross(self, way: Crossing) -> Float[Tensor, "batch dims"]:  # honest: a protocol
         """Return the offsets of smallest norm that reach a hyperplane."""
         ...
 

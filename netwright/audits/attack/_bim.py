@@ -2,7 +2,8 @@
 
 Paper:    Kurakin, Goodfellow, Bengio. Adversarial Examples in the Physical World. ICLR 2017
           workshop, arXiv:1607.02533. Section 2.2, the basic iterative method.
-Departs:  an input leaves the batch once it is fooled; with `levels` only real pixels count.
+Departs:  an input leaves the batch once it is fooled; with `levels` only real pixels count. It is
+          `momentum_pgd` that forgets at once: the sign of a gradient has no length to scale.
 Notation: radius = epsilon, step_size = alpha.
 """
 
@@ -12,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from netwright.audits.attack._ball import LinfBall
-from netwright.audits.attack._hunt import Hunt, require_count
-from netwright.audits.attack._outcome import Attacked, gradient_of
+from netwright.audits.attack._momentum import momentum_pgd
+from netwright.audits.attack._outcome import Attacked
 from netwright.audits.attack._outcome import cross_entropy as default_loss
 
 __all__ = ["bim"]
@@ -55,20 +56,6 @@ def bim(
 
     Cost: at most `n_steps` passes forward and back, and as many forward.
     """
-    require_count("n_steps", n_steps)
-    if step_size is None:
-        step_size = radius / n_steps
-    elif not step_size > 0:
-        raise ValueError(f"`step_size` must be positive, in units of `x`; got {step_size}.")
-    hunt = Hunt(network, x, y, ball=LinfBall(radius), low=low, high=high, levels=levels)
-    places = hunt.standing
-    moved = x[places]
-    for _ in range(n_steps):
-        if not len(places):
-            break
-        gradient = gradient_of(network, moved, y[places], loss).gradient
-        hunt.n_gradients += len(places)
-        moved = hunt.inside(places, moved + hunt.ball.step(gradient, step_size))
-        stands = hunt.offer(places, moved)
-        places, moved = places[stands], moved[stands]
-    return hunt.outcome()
+    steps = {"n_steps": n_steps, "step_size": step_size, "loss": loss}
+    bounds = {"low": low, "high": high, "levels": levels}
+    return momentum_pgd(network, x, y, ball=LinfBall(radius), decay=0.0, **steps, **bounds)

@@ -36,11 +36,11 @@ class Space(Protocol):
     """
 
     @property
-    def decisions(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:  # honest: a protocol
         """What is to be decided, in the order in which a controller decides."""
         ...
 
-    def design(self, code: Code) -> Design:
+    def design(self, code: Code) -> Design:  # honest: a protocol
         """Describe the design of a code. Its name is the same for equal networks and no others.
 
         Args:
@@ -51,7 +51,7 @@ class Space(Protocol):
         """
         ...
 
-    def canonical(self, code: Code) -> Code:
+    def canonical(self, code: Code) -> Code:  # honest: a protocol
         """Return the one code that stands for all codes of the same network.
 
         Args:

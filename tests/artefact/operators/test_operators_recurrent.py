@@ -22,28 +22,28 @@ def test_directions(agrees, op, direction, generator):
     n_outputs = 3 if op == "LSTM" else 2
     w, r, b = weights(op, n, generator)
     settings = {"hidden_size": H, "direction": direction, "n_outputs": n_outputs}
-    agrees(op, x, w, r, b, **settings)
-    agrees(op, x, w, r, **settings)
+    assert agrees(op, x, w, r, b, **settings)
+    assert agrees(op, x, w, r, **settings)
     states = [torch.randn(n, B, H, generator=generator) for _ in range(n_outputs - 1)]
-    agrees(op, x, w, r, b, None, *states, **settings)
+    assert agrees(op, x, w, r, b, None, *states, **settings)
     lengths = torch.tensor([5, 2, 3], dtype=torch.int32)
-    agrees(op, x, w, r, b, lengths, *states, **settings)
+    assert agrees(op, x, w, r, b, lengths, *states, **settings)
 
 
 def test_gru_that_resets_after_the_product(agrees, generator):
     x = torch.randn(T, B, D, generator=generator)
     w, r, b = weights("GRU", 1, generator)
-    agrees("GRU", x, w, r, b, hidden_size=H, linear_before_reset=1, n_outputs=2)
+    assert agrees("GRU", x, w, r, b, hidden_size=H, linear_before_reset=1, n_outputs=2)
 
 
 def test_lstm_with_peepholes(agrees, generator):
     x = torch.randn(T, B, D, generator=generator)
     peepholes = torch.randn(1, 3 * H, generator=generator)
     w, r, b = weights("LSTM", 1, generator)
-    agrees("LSTM", x, w, r, b, None, None, None, peepholes, hidden_size=H, n_outputs=3)
+    assert agrees("LSTM", x, w, r, b, None, None, None, peepholes, hidden_size=H, n_outputs=3)
 
 
 def test_rnn_with_relu(agrees, generator):
     x = torch.randn(T, B, D, generator=generator)
     w, r, b = weights("RNN", 1, generator)
-    agrees("RNN", x, w, r, b, hidden_size=H, activations=["Relu"], n_outputs=2)
+    assert agrees("RNN", x, w, r, b, hidden_size=H, activations=["Relu"], n_outputs=2)

@@ -36,18 +36,18 @@ def test_every_family_is_exported():
 @pytest.mark.parametrize("name", CASES)
 def test_onnx_runtime_agrees_with_torch(name, tmp_path, generator):
     where, target = CASES[name]
-    check(Design(name, name, FAMILIES[name]), Schema(INPUTS[where], TARGETS[target]), tmp_path,
-          generator)  # fmt: skip
+    design, schema = Design(name, name, FAMILIES[name]), Schema(INPUTS[where], TARGETS[target])
+    assert runtimes_agree(design, schema, tmp_path, generator)
 
 
 @pytest.mark.slow
 @pytest.mark.oracle
 def test_an_ensemble_for_labels_agrees_too(tmp_path, generator):
     design = Design("x", "tabm", {**FAMILIES["tabm"], "numbers": "periodic"})
-    check(design, Schema(INPUTS["table mixed"], LABELS), tmp_path, generator)
+    assert runtimes_agree(design, Schema(INPUTS["table mixed"], LABELS), tmp_path, generator)
 
 
-def check(design, schema, folder, generator):
+def runtimes_agree(design, schema, folder, generator):
     network = build_network(design, schema, seed=0).eval()
     with seeded(9), torch.no_grad():
         for parameter in network.parameters():
@@ -58,3 +58,4 @@ def check(design, schema, folder, generator):
     for batch in (x, x[:1]):
         # float32 sums of a few hundred terms; values are some tens
         torch.testing.assert_close(session.predict(batch), network(batch), atol=1e-4, rtol=1e-5)
+    return True
