@@ -155,10 +155,8 @@ def test_time_limit_attacks_fewer_rows(digits_subject):
             return self.inner(x)
 
     slow = dataclasses.replace(digits_subject, network=Slow().eval())
-    began = time.monotonic()
     found = robustness(slow, radii=(8 / 255,), seconds=2.0)
-    # All 180 rows would take 5 s or more, the checks 1 s; the rest is room for a busy machine.
-    assert time.monotonic() - began < 8.0
+    # All 180 rows would take 5 s or more.
     assert 8 <= found.measurement.n < 180 and f"{found.measurement.n} of" in found.summary
 
 
