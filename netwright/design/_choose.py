@@ -12,6 +12,7 @@ from netwright.design._ranking import (
     ranking_key,
     shortfall,
     size_of,
+    surely_meets,
     usable_records,
 )
 from netwright.design._record import Record
@@ -46,8 +47,9 @@ def choose(
 ) -> Choice:
     """Choose the smallest candidate that meets every requirement for sure, or the nearest to it.
 
-    In this order: candidates all of whose intervals satisfy every requirement (the smallest wins);
-    candidates whose values do, though an interval reaches beyond a bound (the one that is surest);
+    In this order: candidates that will most likely meet every requirement on other rows as well
+    (the smallest wins); candidates whose values do, though with little room (the one that is
+    surest);
     of those that keep to the bounds on costs, if any does, the one that misses by least. When no
     requirement asks for learning (none at all, or only costs, gaps, calibration), the best by
     `metric` wins among those that keep to the others.
@@ -73,18 +75,18 @@ def choose(
         missed = [q.text for q in requirements if not q.holds(best.measurements[q.text].value)]
         reason = f"{_name(best)} comes nearest to the requirements."
         return Choice(best, False, reason, prices, _unreachable(best, missed, prices))
-    sure = [r for r in holding if _surely(r, requirements)]
+    sure = [r for r in holding if surely_meets(r, requirements)]
     if for_learning and sure:
         best = min(sure, key=lambda r: (size_of(r), -r.candidate.fidelity, r.candidate.number))
         reason = (
             f"{_name(best)} is the smallest of {len(sure)} that meet every requirement on the "
-            f"validation split, interval included."
+            f"validation split with twice the room of their intervals."
         )
     elif for_learning:
         best = min(holding, key=lambda r: (_doubt(r, requirements), *ranking_key(r, metric)))
         reason = (
-            f"{_name(best)} meets every requirement on the validation split, though an interval "
-            f"reaches beyond a bound; of {len(holding)} such candidates it is the surest."
+            f"{_name(best)} meets every requirement on the validation split, though not with room "
+            f"for other rows; of {len(holding)} such candidates it is the surest."
         )
     else:
         best = min(holding, key=lambda r: ranking_key(r, metric))
@@ -94,10 +96,6 @@ def choose(
 
 def _bad_end(requirement: Requirement, measured: Measurement) -> float:
     return measured.low if requirement.comparison == ">=" else measured.high
-
-
-def _surely(record: Record, requirements: Sequence[Requirement]) -> bool:
-    return all(q.judge(record.measurements[q.text]).verdict == "met" for q in requirements)
 
 
 def _doubt(record: Record, requirements: Sequence[Requirement]) -> float:

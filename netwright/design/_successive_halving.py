@@ -23,6 +23,7 @@ from netwright.design._ranking import (
     ranking_key,
     shortfall,
     size_of,
+    surely_meets,
 )
 from netwright.design._record import Record
 from netwright.finding import Measurement
@@ -178,10 +179,8 @@ class SuccessiveHalving:
         return (self._is_useless(record), missed, *ranking_key(record, self._metric))
 
     def _meets(self, record: Record) -> bool:
-        found = record.measurements
-        return asks_for_learning(self._requirements) and all(
-            q.text in found and q.judge(found[q.text]).verdict == "met" for q in self._requirements
-        )
+        requirements = self._requirements
+        return asks_for_learning(requirements) and surely_meets(record, requirements)
 
 
 def _by_size(record: Record) -> tuple[float, int]:

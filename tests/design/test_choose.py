@@ -30,8 +30,9 @@ def test_the_smallest_that_surely_meets_every_requirement():
     records = [
         trained(0, about(0.91, 0.05), 5),  # smallest, but not sure
         trained(1, about(0.95, 0.01), 50),
-        trained(2, about(0.92, 0.01), 40),
+        trained(2, about(0.93, 0.01), 40),
         trained(3, 0.99, 200),  # best, but too large
+        trained(4, about(0.92, 0.015), 30),  # its interval clears the bound, with little room
     ]
     number, choice = chosen(records, BOTH)
     assert number == 2
@@ -39,7 +40,7 @@ def test_the_smallest_that_surely_meets_every_requirement():
     assert choice.unreachable == ""
     assert choice.reason == (
         "candidate 2 (design 2) is the smallest of 2 that meet every requirement on the validation "
-        "split, interval included."
+        "split with twice the room of their intervals."
     )
 
 
