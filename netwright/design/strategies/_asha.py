@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from netwright.design._design import Candidate, Strategy
 from netwright.design.spaces._space import Space
+from netwright.design.strategies._awaited import Awaited
 from netwright.design.strategies._fitness import Fitness, fitness
 from netwright.design.strategies._random import RandomCodes
 from netwright.finding import Measurement
@@ -88,17 +89,16 @@ class Asha:
         ]
         self._reduction, self._inherit = reduction, inherit
         self._requirements, self._metric = tuple(requirements), metric
-        self._out: dict[int, tuple[Candidate, int, Candidate | None]] = {}  # rung, asked inside
+        self._out: Awaited[tuple[int, Candidate | None]] = Awaited()  # rung, asked inside
         self._told: list[list[tuple[Fitness, int, Candidate]]] = [[] for _ in rungs]
         self._promoted: set[int] = set()  # numbers
-        self._asked = 0
         self._left = self._places.copy()
 
     @property
     def remaining(self) -> float:
         """Fidelity of all that was asked for but not told yet, and of all that is still to come."""
-        under_way = sum(candidate.fidelity for candidate, _, _ in self._out.values())
-        return under_way + sum(n * cost for n, cost in zip(self._left, self._costs, strict=True))
+        to_come = sum(n * cost for n, cost in zip(self._left, self._costs, strict=True))
+        return self._out.fidelity + to_come
 
     def ask(self) -> Candidate | None:
         """Propose the next candidate: one that goes up a rung, if any may, else a new one.
@@ -114,19 +114,15 @@ class Asha:
                 self._promoted.add(below.number)
                 self._left[rung] -= 1
                 parent = below.number if self._inherit else None
-                return self._send(
-                    Candidate(self._asked, below.design, self._costs[rung], parent), rung, None
-                )
+                return self._out.send(below.design, self._costs[rung], (rung, None), parent=parent)
         inner = self._sampler.ask() if self._left[0] else None
         if inner is not None:
             self._left[0] -= 1
-            return self._send(Candidate(self._asked, inner.design, self._costs[0]), 0, inner)
+            return self._out.send(inner.design, self._costs[0], (0, inner))
         if self._left[0]:  # the space holds fewer designs than were planned
             self._shrink()
             return self.ask()
-        if self._out:
-            waiting = ", ".join(map(str, self._out))
-            raise RuntimeError(f"Tell candidates {waiting} before asking for the next rung.")
+        self._out.require_none()
         return None
 
     def tell(self, candidate: Candidate, measurements: Mapping[str, Measurement]) -> None:
@@ -139,10 +135,7 @@ class Asha:
         Raises:
             ValueError: if the candidate was not asked for, or was told before.
         """
-        sent, rung, inner = self._out.get(candidate.number, (None, 0, None))
-        if sent != candidate:
-            raise ValueError(f"Candidate {candidate.number} was not asked for, or was told before.")
-        del self._out[candidate.number]
+        rung, inner = self._out.take(candidate)
         found = fitness(measurements, self._requirements, self._metric)
         self._told[rung].append((found, candidate.number, candidate))
         if inner is not None:
@@ -155,17 +148,12 @@ class Asha:
         sent = [places - left for places, left in zip(before, self._left, strict=True)]
         self._left = [max(0, p - done) for p, done in zip(self._places, sent, strict=True)]
 
-    def _send(self, candidate: Candidate, rung: int, inner: Candidate | None) -> Candidate:
-        self._out[candidate.number] = (candidate, rung, inner)
-        self._asked += 1
-        return candidate
-
     def _promotable(self, rung: int) -> Candidate | None:
         """Return the best of a rung that may go up: among its best `1 / reduction` so far."""
         told = sorted(self._told[rung], key=lambda entry: entry[:2])
         n_best = len(told) // self._reduction
         is_over = not any(self._left[: rung + 1]) and not any(
-            below <= rung for _, below, _ in self._out.values()
+            below <= rung for below, _ in self._out.notes
         )
         if is_over:  # the rung is complete, so the places above go to its best
             n_best = self._places[rung + 1]

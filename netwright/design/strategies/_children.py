@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from netwright.design._design import Candidate
 from netwright.design._ranking import quantity_of
 from netwright.design.spaces._space import Code, Space, count
+from netwright.design.strategies._awaited import Awaited
 from netwright.design.strategies._fitness import Fitness, fitness
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
@@ -77,8 +78,7 @@ class Children:
         self.told: list[Child] = []
         self._n, self._fidelity = n_candidates, fidelity
         self._requirements, self._metric = tuple(requirements), metric
-        self._out: dict[int, tuple[Candidate, Code]] = {}
-        self._asked = 0
+        self._out: Awaited[Code] = Awaited()
         self._tried: set[Code] = set()
         self._canonical: dict[Code, Code] = {}
         self._sizes = [len(decision.options) for decision in space.decisions]
@@ -86,17 +86,16 @@ class Children:
     @property
     def remaining(self) -> float:
         """Fidelity of all that was asked for but not told yet, and of all that is still to come."""
-        under_way = sum(candidate.fidelity for candidate, _ in self._out.values())
-        return under_way + (self._n - self._asked) * self._fidelity
+        return self._out.fidelity + self.left * self._fidelity
 
     @property
     def left(self) -> int:
         """How many may still be asked for."""
-        return self._n - self._asked
+        return self._n - self._out.n_sent
 
     def finish(self) -> None:
         """Ask for no more: the space holds nothing new."""
-        self._n = self._asked
+        self._n = self._out.n_sent
 
     def ask(self, code: Code) -> Candidate:
         """Send a child out.
@@ -105,11 +104,8 @@ class Children:
             code: its place in the space.
         """
         assert self.left > 0
-        candidate = Candidate(self._asked, self.space.design(code), self._fidelity)
-        self._out[candidate.number] = (candidate, code)
         self._tried.add(self.canonical(code))
-        self._asked += 1
-        return candidate
+        return self._out.send(self.space.design(code), self._fidelity, code)
 
     def tell(self, candidate: Candidate, measurements: Mapping[str, Measurement]) -> Child:
         """Take a child back and score it.
@@ -121,10 +117,7 @@ class Children:
         Raises:
             ValueError: if the candidate was not asked for, or was told before.
         """
-        sent, code = self._out.get(candidate.number, (None, ()))
-        if sent != candidate:
-            raise ValueError(f"Candidate {candidate.number} was not asked for, or was told before.")
-        del self._out[candidate.number]
+        code = self._out.take(candidate)
         found = fitness(measurements, self._requirements, self._metric)
         self.told.append(Child(candidate, code, found, dict(measurements)))
         return self.told[-1]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from netwright.design._design import Candidate, Design, Strategy
 from netwright.design.spaces._space import Space
+from netwright.design.strategies._awaited import Awaited
 from netwright.design.strategies._random import RandomCodes
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
@@ -63,13 +64,13 @@ class Prefiltered:
             fidelity=fidelity,
         )
         self._score, self._n_scored, self._fidelity = score, n_scored, fidelity
-        self._left, self._asked = n_candidates, 0
-        self._out: dict[int, tuple[Candidate, Candidate]] = {}  # as asked here, as asked inside
+        self._left = n_candidates
+        self._out: Awaited[Candidate] = Awaited()  # as asked inside
 
     @property
     def remaining(self) -> float:
         """Fidelity of all that was asked for but not told yet, and of all that is still to come."""
-        return (self._left + len(self._out)) * self._fidelity
+        return self._out.fidelity + self._left * self._fidelity
 
     def ask(self) -> Candidate | None:
         """Propose the best by score of several candidates; None when all have been asked for."""
@@ -88,11 +89,8 @@ class Prefiltered:
         for candidate in proposed:
             if candidate is not inner:
                 self._sampler.tell(candidate, {})
-        chosen = Candidate(self._asked, inner.design, self._fidelity)
-        self._out[chosen.number] = (chosen, inner)
         self._left -= 1
-        self._asked += 1
-        return chosen
+        return self._out.send(inner.design, self._fidelity, inner)
 
     def tell(self, candidate: Candidate, measurements: Mapping[str, Measurement]) -> None:
         """Report a candidate's measurements on the validation split.
@@ -104,8 +102,4 @@ class Prefiltered:
         Raises:
             ValueError: if the candidate was not asked for, or was told before.
         """
-        sent, inner = self._out.get(candidate.number, (None, None))
-        if sent != candidate or inner is None:
-            raise ValueError(f"Candidate {candidate.number} was not asked for, or was told before.")
-        del self._out[candidate.number]
-        self._sampler.tell(inner, measurements)
+        self._sampler.tell(self._out.take(candidate), measurements)
