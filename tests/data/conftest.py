@@ -4,7 +4,9 @@ import io
 import zlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
 from PIL import Image
 
 
@@ -47,3 +49,46 @@ def image_folder(tmp_path, rng):
             pixels = rng.integers(0, 60, (12, 10)) + 60 * place
             write_png(folder / name / f"{i:02}.png", pixels.astype(np.uint8))
     return folder
+
+
+def parts(task):
+    return [task.train, task.validation, task.calibration, task.test.open("test")]
+
+
+def sizes(task):
+    return [len(part) for part in parts(task)]
+
+
+def all_rows(task):
+    return sorted(torch.cat([part.rows for part in parts(task)]).tolist())
+
+
+@pytest.fixture
+def table(rng):
+    """200 rows: a number, a category, a date, a boolean and a class that follows the number."""
+    n = 200
+    amount = rng.normal(10, 3, n).round(3)
+    return pa.table(
+        {
+            "amount": amount,
+            "colour": rng.choice(["red", "green", "blue"], n),
+            "day": np.datetime64("2024-01-01") + np.arange(n) // 2,
+            "member": rng.choice([True, False], n),
+            "patient": [f"p{i // 4}" for i in range(n)],
+            "bought": np.where(amount > 10, "yes", "no"),
+        }
+    ).to_pandas()
+
+
+def write_csv(path, table):
+    table.to_csv(path, index=False)
+    return path
+
+
+def reviews(rng, n=120):
+    words = {"good": ["fine", "great", "moving"], "bad": ["dull", "weak", "noisy"]}
+    labels = rng.choice(["good", "bad"], n)
+    return [
+        (" ".join(rng.choice([*words[y], "the", "film", "is", "a"], 12)) + f" no {i}", str(y))
+        for i, y in enumerate(labels)
+    ]
