@@ -1,0 +1,49 @@
+"""Make networks small: plain functions over plain modules.
+
+Which one? Three stages, each after the other with training in between, take most of a file away at
+no loss: `prune_global` (or `prune_layers`), `share_weights`, and `encode`, which writes one `.nwz`
+file (docs/nwz.md). `prune_by_deviation` needs no shares, only a strength; `iterate` prunes
+step by step. `decode` reads a file; `_nwz_decode.py` does it alone, with numpy.
+"""
+
+from netwright.compress._codebook import CodeBook, Shared, codebook, share_weights
+from netwright.compress._huffman import code_lengths, code_words, huffman
+from netwright.compress._magnitude import (
+    Kept,
+    Masked,
+    iterate,
+    kept,
+    prune,
+    prune_by_deviation,
+    prune_global,
+    prune_layers,
+)
+from netwright.compress._nwz import encode, from_arrays
+from netwright.compress._nwz_decode import NwzError, decode, read_about
+from netwright.compress._weights import plain_state, settle, weights
+
+__all__ = [
+    "CodeBook",
+    "Kept",
+    "Masked",
+    "NwzError",
+    "Shared",
+    "code_lengths",
+    "code_words",
+    "codebook",
+    "decode",
+    "encode",
+    "from_arrays",
+    "huffman",
+    "iterate",
+    "kept",
+    "plain_state",
+    "prune",
+    "prune_by_deviation",
+    "prune_global",
+    "prune_layers",
+    "read_about",
+    "settle",
+    "share_weights",
+    "weights",
+]

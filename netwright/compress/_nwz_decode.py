@@ -1,0 +1,149 @@
+"""Decode a `.nwz` file, in numpy alone: this one file can be copied and used anywhere.
+
+The format stands in docs/nwz.md. `python _nwz_decode.py model.nwz weights.npz` unpacks a file. What
+is damaged or hostile raises `NwzError`; no file gives more than 2,048 elements for each byte.
+"""
+
+import math
+import sys
+import zlib
+
+import numpy as np
+
+__all__ = ["NwzError", "decode", "read_about"]
+
+_MAGIC = b"NWZ\x01"
+_DENSEST = 2048  # elements a byte; the densest code has 255 a bit
+_TYPES = "<f4 <f2 <f8 <i8 <i4 <i2 |i1 |u1 |b1".split()
+_DENSE, _SPARSE, _CHUNK = 16, 17, 1 << 16  # kinds of a tensor; bytes decoded together
+
+
+class NwzError(ValueError):
+    """The bytes are no `.nwz` file, or a damaged one."""
+
+
+def decode(data: bytes, *, most: int = 1 << 30) -> dict[str, np.ndarray]:
+    """Return the tensors of a file, bit for bit as they were encoded.
+
+    Args:
+        data: the whole file.
+        most: bytes that the tensors may take together.
+
+    Raises:
+        NwzError: if the file is damaged, of another format or version, or takes more than `most`.
+    """
+    cursor, left = _open(data), _DENSEST * len(data)
+    cursor.take(cursor.number())
+    tensors: dict[str, np.ndarray] = {}
+    for _ in range(cursor.number()):
+        name = cursor.take(cursor.number()).decode(errors="replace")
+        kind, shape = cursor.take(1)[0], tuple(cursor.number() for _ in range(cursor.take(1)[0]))
+        size = math.prod(shape)
+        _require(name not in tensors, f"`{name}` stands there twice")
+        known = kind < len(_TYPES) or kind in (_DENSE, _SPARSE)
+        _require(known and len(shape) <= 16, f"`{name}` has the kind {kind}, {len(shape)} axes")
+        dtype = np.dtype(_TYPES[kind] if kind < len(_TYPES) else "<f4")
+        left, most = left - size, most - size * dtype.itemsize
+        fits = min(left, most) >= 0 and max(shape, default=0) <= _DENSEST * len(data)
+        _require(fits, f"`{name}` claims more elements than the file can hold or the reader allows")
+        if kind < len(_TYPES):
+            flat = np.frombuffer(cursor.take(size * dtype.itemsize), dtype).copy()
+        else:
+            flat = _coded(cursor, size, kind == _SPARSE)
+        tensors[name] = flat.reshape(shape)
+    _require(cursor.place == len(data), "bytes are left over at its end")
+    return tensors
+
+
+def read_about(data: bytes) -> bytes:
+    """Return what the writer put before the tensors; raises `NwzError` as `decode` does.
+
+    Args:
+        data: the whole file.
+    """
+    return (cursor := _open(data)).take(cursor.number())
+
+
+def _require(fine: object, otherwise: str) -> None:
+    if not fine:
+        raise NwzError(f"The .nwz file is damaged: {otherwise}. Copy or write it again.")
+
+
+class _Cursor:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.place = data, 8
+
+    def take(self, n: int) -> bytes:
+        _require(n <= len(self.data) - self.place, f"it is cut short at byte {self.place}")
+        self.place += n
+        return self.data[self.place - n : self.place]
+
+    def number(self) -> int:  # seven bits a byte, the lowest first
+        value, shift, byte = 0, 0, 128
+        while byte & 128:
+            _require(shift < 63, f"a number at byte {self.place} does not end")
+            byte = self.take(1)[0]
+            value, shift = value | (byte & 127) << shift, shift + 7
+        return value
+
+
+def _open(data: bytes) -> _Cursor:
+    _require(data[:4] == _MAGIC, "it does not begin with `NWZ` and the version 1")
+    whole = len(data) > 8 and zlib.crc32(data[8:]) == int.from_bytes(data[4:8], "little")
+    _require(whole, "its checksum is wrong")
+    return _Cursor(data)
+
+
+def _coded(cursor: _Cursor, size: int, sparse: bool) -> np.ndarray:
+    form, n = cursor.take(1)[0], cursor.number()
+    _require(form <= 2, f"a code book has the form {form}")
+    if form < 2:
+        book = np.frombuffer(cursor.take((4 - 2 * form) * n), "<f2" if form else "<f4")
+    else:  # whole multiples of a step
+        step = np.frombuffer(cursor.take(4), "<f4")
+        with np.errstate(all="ignore"):
+            book = step * np.frombuffer(cursor.take(n), "<i1").astype("<f4")
+    flat, places = np.zeros(size, "<f4"), np.arange(0 if sparse else size)
+    if sparse:  # a gap says how many zeros to skip; no value follows the widest one
+        widest, gaps = cursor.take(1)[0], _symbols(cursor)
+        ends = np.cumsum(gaps + (gaps != widest))
+        _require(ends[-1:].sum() <= size, "values stand beyond the end of their tensor")
+        places = ends[gaps != widest] - 1
+    codes = _symbols(cursor)
+    _require(len(codes) == len(places), f"{len(codes)} codes stand for {len(places)} values")
+    _require(codes.max(initial=-1) < n, f"a code is not among the {n} of its book")
+    flat[places] = book.astype("<f4")[codes]
+    return flat
+
+
+def _symbols(cursor: _Cursor) -> np.ndarray:
+    count, n = cursor.number(), cursor.number()
+    packed = np.frombuffer(cursor.take((n + 1) // 2), np.uint8)
+    lengths = np.stack([packed >> 4, packed & 15], 1).reshape(-1)[:n].astype(np.int64)
+    stream = np.frombuffer(cursor.take(cursor.number()), np.uint8)
+    order = np.argsort(lengths, kind="stable")[(lengths == 0).sum() :]
+    longest = int(lengths.max(initial=1))
+    spans = 1 << longest - lengths[order]  # canonical: the shorter first, then by symbol
+    complete = count == 0 or len(order) == 1 or spans.sum() == 1 << longest
+    _require(complete and count <= 8 * len(stream), "a stream has no prefix code")
+    symbol = np.resize(np.repeat(order, spans), 1 << longest)
+    bits = np.append(stream, np.zeros(2, np.uint8))
+    found, place = [np.zeros(0, np.int64)], 0
+    while count:  # read a code from every bit on, then step from code to code
+        part = np.unpackbits(bits[place // 8 :][: _CHUNK + 2]).astype(np.int64)
+        near = [part[i : len(part) - 16 + i] << longest - 1 - i for i in range(longest)]
+        windows = np.sum(near, axis=0)
+        steps, here, starts = lengths[symbol[windows]].tolist(), place % 8, []
+        while here < len(steps) and len(starts) < count:
+            starts.append(here)
+            here += steps[here]
+        found.append(symbol[windows[starts]])
+        count, place = count - len(starts), place // 8 * 8 + here
+        _require(starts and place <= 8 * len(stream), "a stream of codes is cut short")
+    _require(place > 8 * len(stream) - 8, "a stream of codes goes on after its last")
+    return np.concatenate(found)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "rb") as file:
+        np.savez(sys.argv[2], **decode(file.read()))  # type: ignore[arg-type]
