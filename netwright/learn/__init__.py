@@ -6,13 +6,16 @@ Which one? `fit` trains any network on any split by a `Recipe`, which names the 
 Images of which the mirror image means the same take `shift` and `flip`; handwriting `shift` and
 `rotate_scale`; `cutout` and `mixup` help once a network is large for its data; `noise` prepares for
 poor sensors. A recipe's `adversarial` trains on attacked images: "trades" keeps most accuracy,
-"pgd" is the plain form, "free" and "fast" cost least.
+"pgd" is the plain form, "free" and "fast" cost least. Its `certified` trains what is to be proved,
+not only withstood: "ibp", or, several times as dear, "crown_ibp"; networks without batch
+normalisation begin with `start_for_bounds`.
 """
 
 from netwright.learn._augment import cutout, flip, noise, rotate_scale, shift
 from netwright.learn._average import WeightAverage
 from netwright.learn._evaluate import Evaluation, evaluate
 from netwright.learn._fit import Epoch, Fitted, fit
+from netwright.learn._ibp import start_for_bounds
 from netwright.learn._losses import loss_for, score_error, score_for
 from netwright.learn._mixup import Mixed, mixup
 from netwright.learn._optimizers import adamw, sgd
@@ -42,4 +45,5 @@ __all__ = [
     "score_for",
     "sgd",
     "shift",
+    "start_for_bounds",
 ]

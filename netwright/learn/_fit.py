@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from netwright import _rng
 from netwright.data._schema import Target
 from netwright.data._task import Split
+from netwright.learn._bounds import require_bounds
 from netwright.learn._checkpoint import Checkpoint, read_checkpoint, select
 from netwright.learn._devices import deterministic, make_fabric, resident
 from netwright.learn._events import event_log
@@ -62,7 +63,8 @@ class Fitted:
         network: the network that was given; in eval mode, on the device where it came from. Its
             weights are the last ones (averaged, if the recipe averages), unless an earlier epoch
             scored better on the validation split by more than the score's standard error, or the
-            training was cut short: then those of the epoch that scored best.
+            training was cut short: then those of the epoch that scored best. A training against
+            changed inputs keeps its last ones: the score says nothing of what it was for.
         epochs: figures of every epoch.
         steps: optimiser steps taken.
         seconds: time spent, that before a resume included.
@@ -142,6 +144,8 @@ def fit(
         _check_same(saved.state["identity"], identity, folder)
         started -= saved.state["seconds"]
     example = train.take([0])
+    if recipe.certified:
+        require_bounds(network, example.to(next(network.parameters()).device))
     direct = fabric is None
     fabric = fabric or make_fabric(device, example=example)
     if recipe.batch_size < fabric.world_size:
@@ -310,7 +314,8 @@ class _Training:
         annealed = self.stopped == self.limit.name
         ahead = epoch.validation_score - best.validation_score
         ended_well = annealed and ahead >= -noise(best.validation_score)
-        if self.best is None or ended_well or _merit(epoch) >= _merit(best):
+        newest = self.learner.is_robust and self.stopped != "diverged"
+        if self.best is None or newest or ended_well or _merit(epoch) >= _merit(best):
             self.best, self.best_epoch = self.learner.weights(), len(self.epochs) - 1
 
     def _checkpoint(self) -> Checkpoint:

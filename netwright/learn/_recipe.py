@@ -25,7 +25,10 @@ class Recipe:
             limit. The schedule ends with them.
         adversarial: name of a training on attacked images, "pgd", "trades", "fast" or "free"; empty
             for none.
-        radius: largest change that the training's attacker may make, for images in [0, 1].
+        certified: name of a training whose networks can be proved robust, "ibp" or "crown_ibp";
+            empty for none.
+        radius: largest change that the training's attacker may make, or against which the network
+            is to be proved, for images in [0, 1].
         attack_norm: what `radius` bounds: "linf", each pixel, or "l2", the whole change.
         attack_steps: gradient steps of the attacker, or replays of a batch for "free".
     """
@@ -43,6 +46,7 @@ class Recipe:
     patience: int = 0
     epochs: int = 0
     adversarial: str = ""
+    certified: str = ""
     radius: float = 0.0
     attack_norm: str = "linf"
     attack_steps: int = 5
@@ -57,10 +61,18 @@ class Recipe:
             raise ValueError(f"`learning_rate` must be positive; got {self.learning_rate}.")
         if not self.clip_norm >= 0:
             raise ValueError(f"`clip_norm` is an L2 norm, or 0 for none; got {self.clip_norm}.")
-        if self.adversarial and not self.radius > 0:
+        for kind in ("adversarial", "certified"):
+            if getattr(self, kind) and not self.radius > 0:
+                raise ValueError(
+                    f"`{kind}` training needs a positive `radius`, in units of the images; got "
+                    f"{self.radius}."
+                )
+        if self.adversarial and self.certified:
+            raise ValueError("`adversarial` and `certified` cannot be had together; leave one out.")
+        if self.certified and self.attack_norm != "linf":
             raise ValueError(
-                f"`adversarial` training needs a positive `radius`, in units of the images; got "
-                f"{self.radius}."
+                f"`certified` training bounds every pixel: `attack_norm` must be "
+                f'"linf"; got {self.attack_norm!r}.'
             )
         if self.attack_norm not in ("linf", "l2"):
             raise ValueError(f'`attack_norm` must be "linf" or "l2"; got {self.attack_norm!r}.')

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from netwright import _rng
 from netwright.data._schema import Target
 from netwright.data._task import Split
-from netwright.learn import _adversarial, _augment, _optimizers, _schedules
+from netwright.learn import _adversarial, _augment, _certified, _optimizers, _schedules
 from netwright.learn._average import WeightAverage
 from netwright.learn._checkpoint import optimizer_tensors, restore_optimizer, select
 from netwright.learn._evaluate import Evaluation, check_outputs, evaluate
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 __all__ = ["Learner"]
+
+_GROWTH = (0.02, 0.5)  # of a certified training's radius: where it begins and where it ends
 
 
 class Learner:
@@ -73,6 +75,9 @@ class Learner:
         if recipe.adversarial:
             self._robust_loss = resolve(recipe.adversarial, _adversarial, "adversarial training")
             _check_adversarial(recipe, target, images)
+        if recipe.certified:
+            self._robust_loss = resolve(recipe.certified, _certified, "certified training")
+            _check_certified(recipe, target, images, alone=direct and not compile)
         make_optimizer = resolve(recipe.optimizer, _optimizers, "optimizer")
         if (recipe.augment or recipe.mixup) and not images:
             raise ValueError(
@@ -97,6 +102,11 @@ class Learner:
         self.piece = recipe.batch_size
         self._rows = max(recipe.batch_size, 256)  # evaluated at once
 
+    @property
+    def is_robust(self) -> bool:
+        """Whether it trains against changed inputs."""
+        return self._robust_loss is not None
+
     def begin(self, seed: int, epoch: int) -> None:
         """Set all generators for an epoch, so that a resume needs nobody's state.
 
@@ -115,6 +125,8 @@ class Learner:
                 n_steps=self._recipe.attack_steps,
                 generator=_rng.child(seed, f"{name}/attack", self._fabric.device),
             )
+            if self._recipe.certified:
+                self._threat.starts, self._threat.full = _GROWTH
         self._model.train()
 
     def rate(self, progress: float) -> float:
@@ -257,6 +269,21 @@ def _check_adversarial(recipe: Recipe, target: Target, images: bool) -> None:
         raise ValueError(
             f"`trades` compares probabilities of classes; for a target of kind `{target.kind}` set "
             f"`adversarial` to `pgd`."
+        )
+
+
+def _check_certified(recipe: Recipe, target: Target, images: bool, *, alone: bool) -> None:
+    if not images or target.kind != "class":
+        raise ValueError(
+            f"`certified` training is for classes of images; the target here is of kind "
+            f"`{target.kind}`{'' if images else ', and the inputs are no images'}. Leave it empty."
+        )
+    if recipe.mixup:
+        raise ValueError("`certified` and `mixup` cannot be had together; set `mixup` to 0.")
+    if not alone:
+        raise ValueError(
+            "`certified` training follows a network operation by operation, on one device; it "
+            "cannot be had with `compile` or `fabric`."
         )
 
 

@@ -7,8 +7,6 @@ from torch import Tensor
 
 __all__ = ["Threat"]
 
-_GROWING = 0.2  # share of the training
-
 
 @dataclass(eq=False)
 class Threat:
@@ -20,6 +18,8 @@ class Threat:
         n_steps: gradient steps of an attack.
         generator: source of its starts, on the inputs' device.
         progress: share of the training that is done, in [0, 1].
+        starts: share of the training after which the radius begins to grow.
+        full: share of the training after which it has grown.
         carried: the change that `free` takes from one batch to the next.
     """
 
@@ -28,12 +28,19 @@ class Threat:
     n_steps: int
     generator: torch.Generator
     progress: float = 0.0
+    starts: float = 0.0
+    full: float = 0.2
     carried: Tensor | None = None
 
     @property
     def reach(self) -> float:
         """The radius at this point of the training."""
-        return self.radius * min(1.0, self.progress / _GROWING)
+        return self.radius * self.grown
+
+    @property
+    def grown(self) -> float:
+        """The share of the radius that is reached at this point of the training."""
+        return min(1.0, max(0.0, self.progress - self.starts) / (self.full - self.starts))
 
     def step(self, gradient: Tensor, size: float) -> Tensor:
         """Return the change of norm `size` along which a linear loss grows most.

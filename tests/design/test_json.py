@@ -46,10 +46,15 @@ def test_every_entry_of_the_recipe_comes_back():
     recipe = Recipe("sgd", 0.1, 0.25, "cosine", 7, 0.125, 0.5, ("flip", "cutout"), 2.0, 0.75, 3)
     recipe = replace(recipe, epochs=9, adversarial="pgd", radius=0.1)
     recipe = replace(recipe, attack_norm="l2", attack_steps=2)
-    assert all(getattr(recipe, f.name) != f.default for f in fields(Recipe))
-    again = design_from_json(design_to_json(Design("x", "y", {}, recipe))).recipe
-    assert again == recipe
-    assert type(again.augment) is tuple
+    other = replace(recipe, adversarial="", attack_norm="linf", certified="ibp")
+    assert all(
+        getattr(recipe, f.name) != f.default or getattr(other, f.name) != f.default
+        for f in fields(Recipe)
+    )
+    for one in (recipe, other):
+        again = design_from_json(design_to_json(Design("x", "y", {}, one))).recipe
+        assert again == one
+        assert type(again.augment) is tuple
 
 
 def test_text_is_sorted_and_stable():

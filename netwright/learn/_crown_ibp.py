@@ -1,0 +1,51 @@
+"""Train on linear bounds of the outputs, which give way to intervals as the training goes on.
+
+Paper:    Zhang, Chen, Xiao, Gowal, Stanforth, Li, Boning, Hsieh. Towards Stable and Efficient
+          Training of Verifiably Robust Neural Networks. ICLR 2020, arXiv:1906.06316, equation 11.
+Departs:  schedules are shares of the training.
+Notation: `linear_share` = beta, `plain_share` = kappa, `threat.reach` = epsilon.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from netwright.learn._bounds import bounded, margins
+from netwright.learn._threat import Threat
+
+__all__ = ["crown_ibp"]
+
+_LEAST_PLAIN = 0.5
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def crown_ibp(
+    model: Any,
+    x: Float[Tensor, "batch *input"],
+    y: Int[Tensor, "batch"],
+    loss: Loss,
+    threat: Threat,
+) -> Tensor:
+    """Loss on the inputs, and on the worst logits that linear bounds and intervals allow nearby.
+
+    Args:
+        model: maps inputs to logits of classes.
+        x: images in [0, 1].
+        y: their classes.
+        loss: maps (logits, classes) to the mean loss.
+        threat: how far inputs may be moved, in "linf".
+
+    Cost: three passes forward and back, and one back for each class while the radius grows.
+    """
+    if not threat.reach:
+        return loss(model(x).float(), y)
+    low, high = (x - threat.reach).clamp(0.0, 1.0), (x + threat.reach).clamp(0.0, 1.0)
+    found = bounded(model, x, low, high)
+    linear_share = 1 - threat.grown
+    least = margins(found, y)
+    if linear_share:
+        least = linear_share * margins(found, y, through=True) + (1 - linear_share) * least
+    share = 1 - (1 - _LEAST_PLAIN) * threat.grown
+    return share * loss(found.outputs.float(), y) + (1 - share) * loss((-least).float(), y)
