@@ -16,6 +16,7 @@ _EXTRAS = {
     "datasets": "data",
     "psycopg": "database",
     "ray": "cluster",
+    "fastapi": "serve",
     "tensorboard": "dev",
     "lightgbm": "bench",
 }

@@ -1,4 +1,4 @@
-"""The command line: `netwright build`, `audit`, `verify`, `report`, `reproduce`, `doctor`."""
+"""The command line: `netwright build`, `audit`, `verify`, `serve`, `report`, `reproduce`, ..."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netwright import _design_cli, _verify_cli
+from netwright import _design_cli, _serve_cli, _verify_cli
 
 _BEGAN = time.monotonic()  # budgets count from here: imports are part of the command
 
@@ -194,6 +194,7 @@ def audit(
 
 
 _verify_cli.add_to(app)
+_serve_cli.add_to(app)
 
 
 app.add_typer(_design_cli.app)

@@ -34,6 +34,7 @@ __all__ = [
     "common_shape",
     "decode",
     "encode_images",
+    "header",
     "headers",
     "in_threads",
 ]
@@ -96,10 +97,15 @@ def headers(items: Sequence[Any]) -> list[Header]:
     Args:
         items: paths, encoded bytes, arrays, tensors or PIL images; None is a missing picture.
     """
-    return in_threads(_header, items)
+    return in_threads(header, items)
 
 
-def _header(item: Any) -> Header:
+def header(item: Any) -> Header:
+    """Look at one picture without decoding it, in this thread.
+
+    Args:
+        item: as in `headers`.
+    """
     if item is None:
         return Header(trouble="the picture is missing")
     if isinstance(item, (np.ndarray, Tensor)):

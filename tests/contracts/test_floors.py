@@ -40,7 +40,8 @@ FLOORS = (
         "_build",
         "claims",
     ),
-    ("cli", "_live", "_terminal", "_doctor", "_design_cli", "_verify_cli", "serve"),
+    ("serve",),
+    ("cli", "_live", "_terminal", "_doctor", "_design_cli", "_serve_cli", "_verify_cli"),
     ("__main__",),
 )
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

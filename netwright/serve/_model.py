@@ -1,0 +1,180 @@
+"""The model that is served: a run's shipped file, its schema, and what is known about both."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from netwright.artefact import ArtefactError, Session
+from netwright.artefact._file import load_model
+from netwright.artefact._graph import CONSTANT, SEAM
+from netwright.artefact._session import cut_before_seam, run_session, start_session
+from netwright.data import Schema
+from netwright.finding import Finding
+from netwright.run import Run
+
+__all__ = ["ServedModel", "open_model"]
+
+_SHOWN = 200  # letters of a finding's summary
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A shipped file, ready to answer.
+
+    Attributes:
+        name: the run's folder, or the file without its ending; letters, digits, `-`, `_` and `.`.
+        version: the first 12 hex digits of the file's SHA-256.
+        path: the file.
+        schema: of the data.
+        session: runs it.
+        temperature: what the logits are divided by, inside the file; None if it was not fitted.
+        findings: of the run; empty for a single file.
+        run: the run, if it is one.
+    """
+
+    name: str
+    version: str
+    path: Path
+    schema: Schema
+    session: Session
+    temperature: float | None
+    findings: tuple[Finding, ...]
+    run: Run | None
+    _before: Any
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs: classes or labels; for numbers, the targets."""
+        target = self.schema.target
+        return target.classes if target.kind in ("class", "labels") else target.names
+
+    @property
+    def outputs(self) -> str:
+        """What comes out: "probabilities" or "values"."""
+        kinds = {"class": "probabilities", "labels": "probabilities"}
+        return kinds.get(self.schema.target.kind, "values")
+
+    def answer(self, feed: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run the file on raw rows.
+
+        Args:
+            feed: an array for each input.
+
+        Returns:
+            Probabilities, or values in the target's units; float32 (rows, outputs).
+
+        Raises:
+            ArtefactError: if the graph refuses the rows.
+        """
+        run = self.session.probabilities if self.outputs == "probabilities" else None
+        return (run or self.session.predict_raw)(feed).numpy()
+
+    def features(self, feed: Mapping[str, np.ndarray]) -> Num[Tensor, "rows *features"]:
+        """Return what the network inside the file receives.
+
+        Args:
+            feed: an array for each input.
+        """
+        (made,) = run_session(self._before, [SEAM], dict(feed), name=str(self.path))
+        return torch.from_numpy(made)
+
+    def calibration(self) -> dict[str, Any]:
+        """Say how the probabilities were calibrated, and how well they came true in the audit."""
+        if self.outputs != "probabilities":
+            return {"method": "none", "reason": "values come without a probability"}
+        fitted = self.temperature is not None
+        found = next((f for f in self.findings if f.name == "calibration"), None)
+        error = None
+        if found is not None and found.measurement is not None:
+            m = found.measurement
+            error = {"value": m.value, "low": m.low, "high": m.high, "n": m.n, "name": "ece"}
+        return {
+            "method": "temperature scaling" if fitted else "none",
+            "temperature": self.temperature,
+            "fitted_on": "the calibration split" if fitted else None,
+            "measured_on_test": error,
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Describe the model: what to send, what comes back, what was found about it."""
+        inputs, target = self.schema.input, self.schema.target
+        columns = [
+            {
+                "name": c.name,
+                "kind": c.kind,
+                "categories": c.categories,
+                "may_be_missing": c.has_missing,
+                "minimum": c.minimum,
+                "maximum": c.maximum,
+                "mean": c.mean,
+            }
+            for c in inputs.columns
+        ]
+        return {
+            "name": self.name,
+            "version": self.version,
+            "bytes": self.path.stat().st_size,
+            "opset": self.session.opset,
+            "input": {"kind": inputs.kind, "shape": inputs.shape, "columns": columns},
+            "target": {"kind": target.kind, "names": target.names, "classes": target.classes},
+            "calibration": self.calibration(),
+            "findings": [_finding(f) for f in self.findings if f.measurement or f.judgement],
+        }
+
+
+def open_model(place: Path | str) -> ServedModel:
+    """Open a run's folder, or an ONNX file that Netwright wrote.
+
+    Args:
+        place: the folder or the file.
+
+    Raises:
+        ArtefactError: if the file is damaged, or was not written by Netwright.
+        FileNotFoundError: if there is none.
+        ValueError: if the folder holds no finished run.
+    """
+    folder = Path(place)
+    run = Run.open(folder) if folder.is_dir() else None
+    path = run.artefact if run else folder
+    model = load_model(path)
+    session = Session(path)
+    schema = run.schema if run else session.schema
+    if schema is None:
+        raise ArtefactError(
+            f"{path} was not written by Netwright: it has no schema to check requests against. "
+            f"Serve a run's folder, or its model.onnx."
+        )
+    temperature = session.temperature if session.temperature != 1 else None
+    for tensor in model.graph.initializer:
+        if tensor.name.removeprefix(CONSTANT) == "temperature" and temperature is None:
+            from onnx import numpy_helper
+
+            temperature = float(numpy_helper.to_array(tensor))
+    stem = folder.resolve().name if run else path.stem
+    return ServedModel(
+        name="".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in stem),
+        version=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        path=path,
+        schema=schema,
+        session=session,
+        temperature=temperature,
+        findings=run.findings if run else (),
+        run=run,
+        _before=start_session(cut_before_seam(model), name=str(path)),
+    )
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    from netwright.report import findings_to_json
+
+    whole = json.loads(findings_to_json([found]))["findings"][0]
+    kept = ("name", "title", "requirement", "measurement", "judgement")
+    return {key: whole[key] for key in kept} | {"summary": found.summary[:_SHOWN]}

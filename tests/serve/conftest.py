@@ -1,0 +1,187 @@
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from netwright._rng import seeded
+from netwright.artefact import write
+from netwright.data import load
+from netwright.nn import Calibrated
+from netwright.serve import Engine, Log, create_app, open_model, read_reference
+from tests.serve.http import serving
+
+
+def fit(network, split, loss=F.cross_entropy, steps=150):
+    x = split.take(range(len(split)))
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss(network(x), split.y).backward()
+        optimiser.step()
+    return network.eval()
+
+
+def ship(network, task, folder):
+    write(network, task.schema, design="{}", folder=folder, sample=task.train.take(range(2)))
+    return folder / "model.onnx"
+
+
+@pytest.fixture(scope="session")
+def digits_task():
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def digits_file(digits_task, tmp_path_factory):
+    with seeded(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))
+        fit(network, digits_task.train)
+    network = Calibrated(network, 1.25).eval()
+    return ship(network, digits_task, tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="session")
+def digits_model(digits_file):
+    return open_model(digits_file)
+
+
+@pytest.fixture(scope="session")
+def digits_reference(digits_model):
+    return read_reference(digits_model, "digits")
+
+
+class Columns(nn.Module):
+    """Numbers standardised, missing as the mean, categories one-hot."""
+
+    def __init__(self, columns, outputs):
+        super().__init__()
+        self.sizes = [len(c.categories) + 1 for c in columns]
+        self.register_buffer("mean", torch.tensor([c.mean for c in columns]))
+        self.register_buffer("std", torch.tensor([c.std for c in columns]))
+        self.out = nn.Linear(sum(s if s > 1 else 1 for s in self.sizes), outputs)
+
+    def forward(self, x):
+        parts = []
+        for i, size in enumerate(self.sizes):
+            if size == 1:
+                number = torch.where(x[:, i].isnan(), self.mean[i], x[:, i])
+                parts.append(((number - self.mean[i]) / self.std[i])[:, None])
+            else:
+                parts.append((x[:, i][:, None] == torch.arange(float(size))).to(x.dtype))
+        return self.out(torch.cat(parts, 1))
+
+
+@pytest.fixture(scope="session")
+def people_frame():
+    draw = np.random.default_rng(0)
+    n = 600
+    age = draw.normal(40, 12, n).round(1)
+    frame = pd.DataFrame(
+        {
+            "age": age,
+            "town": draw.choice(["Bonn", "Köln", "Ulm"], n),
+            "member": draw.random(n) < 0.5,
+            "joined": [
+                datetime.date(2020, 1, 1) + datetime.timedelta(days=int(d))
+                for d in draw.integers(0, 900, n)
+            ],
+            "buys": np.where(age + draw.normal(0, 4, n) > 40, "yes", "no"),
+        }
+    )
+    frame.loc[::11, "age"] = None
+    return frame
+
+
+@pytest.fixture(scope="session")
+def people_model(people_frame, tmp_path_factory):
+    task = load(people_frame, target="buys")
+    with seeded(0):
+        network = fit(Columns(task.schema.input.columns, 2), task.train)
+    return open_model(ship(network, task, tmp_path_factory.mktemp("people")))
+
+
+@pytest.fixture(scope="session")
+def words_frame():
+    words = ["good", "bad", "film", "the", "was", "plot", "fine", "dull"]
+    draw = np.random.default_rng(1).integers(0, len(words), (200, 6))
+    return pd.DataFrame(
+        {
+            "text": [" ".join(words[i] for i in row) for row in draw],
+            "label": ["pos" if (row % 2 == 0).sum() > 3 else "neg" for row in draw],
+        }
+    )
+
+
+class Bag(nn.Module):
+    def __init__(self, words, outputs):
+        super().__init__()
+        self.bag = nn.Embedding(words, outputs)
+
+    def forward(self, x):
+        return self.bag(x).sum(1)
+
+
+@pytest.fixture(scope="session")
+def words_model(words_frame, tmp_path_factory):
+    task = load(words_frame, target="label", text="text")
+    with seeded(0):
+        network = fit(Bag(len(task.schema.input.vocabulary) + 2, 2), task.train)
+    return open_model(ship(network, task, tmp_path_factory.mktemp("words")))
+
+
+@pytest.fixture(scope="session")
+def prices_model(people_frame, tmp_path_factory):
+    task = load(people_frame.dropna().drop(columns="buys"), target="age")
+    with seeded(0):
+        network = fit(Columns(task.schema.input.columns, 1), task.train, F.mse_loss, 20)
+    return open_model(ship(network, task, tmp_path_factory.mktemp("prices")))
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Serve a model for one test; settings of the engine and of the application by name."""
+    stack, logs = [], []
+
+    def start(model, *, reference=None, log=True, **more):
+        log = Log(f"sqlite:///{tmp_path / f'{len(logs)}.db'}") if log is True else log
+        logs.append(log)
+        names = ("batch_rows", "batch_wait", "queue_rows", "time_limit", "keep_inputs")
+        mine = {name: more.pop(name) for name in names if name in more}
+        engine = Engine(model, log=log, reference=reference, **mine)
+        running = serving(create_app(engine, **more))
+        client = running.__enter__()
+        client.engine = engine
+        stack.append(running)
+        return client
+
+    yield start
+    for running in reversed(stack):
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def shared(request):
+    """Start a server that the tests of one file share."""
+    stack = []
+
+    def start(model, **more):
+        engine = Engine(model, log=more.pop("log", None), reference=more.pop("reference", None))
+        running = serving(create_app(engine, **more))
+        client = running.__enter__()
+        client.engine = engine
+        stack.append(running)
+        return client
+
+    yield start
+    for running in reversed(stack):
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def digit(digits_task):
+    """Pixels of one validation image, uint8 (1, 8, 8)."""
+    return (digits_task.validation.take([3])[0] * 255).round().to(torch.uint8).numpy()

@@ -1,0 +1,153 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from netwright.serve._batching import Batcher
+from netwright.serve._problems import RequestError
+
+
+def run(work, use, **more):
+    """Use a batcher inside an event loop of its own."""
+    settings = {"most_rows": 8, "wait": 0.0, "most_waiting": 100, "time_limit": 20.0} | more
+
+    async def main():
+        batcher = Batcher(work, **settings)
+        batcher.start()
+        try:
+            return await use(batcher)
+        finally:
+            await batcher.stop()
+
+    return asyncio.run(main())
+
+
+def test_rows_gather_while_a_batch_runs():
+    sizes, go = [], threading.Event()
+
+    def work(jobs):
+        sizes.append(len(jobs))
+        go.wait(10)
+        return [2 * job for job in jobs]
+
+    async def use(batcher):
+        tasks = [asyncio.create_task(batcher.submit(i, 1)) for i in range(13)]
+        while not sizes:
+            await asyncio.sleep(0.001)
+        go.set()
+        return await asyncio.gather(*tasks)
+
+    assert run(work, use) == [2 * i for i in range(13)]
+    assert sum(sizes) == 13
+    assert max(sizes) == 8  # never more than `most_rows`
+    assert len(sizes) <= 3
+
+
+def test_large_job_runs_alone_and_none_is_lost():
+    seen = []
+
+    def work(jobs):
+        seen.append(sorted(jobs))
+        return jobs
+
+    async def use(batcher):
+        return await asyncio.gather(*(batcher.submit(n, n) for n in (3, 20, 5, 4, 4)))
+
+    assert run(work, use) == [3, 20, 5, 4, 4]
+    assert [20] in seen
+    assert all(sum(batch) <= 8 for batch in seen if batch != [20])
+
+
+def test_a_wait_gathers_what_comes_a_little_later():
+    sizes = []
+
+    def work(jobs):
+        sizes.append(len(jobs))
+        return jobs
+
+    async def use(batcher):
+        first = asyncio.create_task(batcher.submit("a", 1))
+        await asyncio.sleep(0.02)
+        second = asyncio.create_task(batcher.submit("b", 1))
+        return await asyncio.gather(first, second)
+
+    run(work, use, wait=5.0, most_rows=2)
+    assert sizes == [2]
+
+
+def test_full_queue_turns_away_and_says_when_to_come_again():
+    go = threading.Event()
+
+    def work(jobs):
+        go.wait(10)
+        return jobs
+
+    async def use(batcher):
+        tasks = [asyncio.create_task(batcher.submit(i, 1)) for i in range(10)]
+        while batcher.waiting != 2:  # eight run
+            await asyncio.sleep(0.001)
+        with pytest.raises(RequestError) as caught:
+            await batcher.submit(99, 9)
+        go.set()
+        await asyncio.gather(*tasks)
+        return caught.value
+
+    error = run(work, use, most_waiting=10)
+    assert error.status == 429
+    assert error.retry_after == 1
+
+
+def test_time_limit_gives_up_and_skips_what_still_waits():
+    seen, go = [], threading.Event()
+
+    def work(jobs):
+        seen.extend(jobs)
+        go.wait(10)
+        return jobs
+
+    async def use(batcher):
+        tasks = [asyncio.create_task(batcher.submit(i, 8)) for i in range(2)]
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        go.set()
+        assert await batcher.submit("later", 1) == "later"
+        return done
+
+    done = run(work, use, time_limit=0.3)
+    assert [error.status for error in done] == [503, 503]
+    assert seen == [0, "later"]  # nobody waited for 1 any more
+
+
+def test_fault_of_the_work_reaches_who_waits_and_the_queue_lives_on():
+    def work(jobs):
+        if "bad" in jobs:
+            raise ZeroDivisionError
+        return jobs
+
+    async def use(batcher):
+        with pytest.raises(ZeroDivisionError):
+            await batcher.submit("bad", 1)
+        return await batcher.submit("good", 1)
+
+    assert run(work, use) == "good"
+
+
+def test_answer_that_is_a_refusal_is_raised():
+    async def use(batcher):
+        with pytest.raises(RequestError, match="no"):
+            await batcher.submit(1, 1)
+        return batcher.is_running
+
+    assert run(lambda jobs: [RequestError(422, "no")] * len(jobs), use)
+
+
+def test_event_loop_stays_free():
+    async def use(batcher):
+        task = asyncio.create_task(batcher.submit(1, 1))
+        ticks = 0
+        while not task.done():
+            await asyncio.sleep(0.005)
+            ticks += 1
+        return ticks
+
+    assert run(lambda jobs: time.sleep(0.2) or jobs, use) >= 5
