@@ -16,6 +16,7 @@ from netwright._reachable import reachable
 from netwright._refit import refit
 from netwright._search import search
 from netwright._ship import ship
+from netwright._strategies import strategy_for
 from netwright.data import (
     DataError,
     Task,
@@ -42,7 +43,8 @@ def build(
     seed: int = 0,
     out: str | Path | None = None,
     device: str = "auto",
-    strategy: Callable[..., Strategy] | None = None,
+    strategy: str | Callable[..., Strategy] = "portfolio",
+    space: str | None = None,
     ledger: str | None = None,
     workers: int | None = None,
     cluster: str | None = None,
@@ -63,8 +65,12 @@ def build(
         seed: fixes the split, the search and the training.
         out: folder of the run; by default one under `runs/` whose name derives from the job.
         device: "cpu", "cuda", "mps" or "auto".
-        strategy: called with the designs' portfolio and the requirements, returns a search; the
-            default is successive halving, with half an hour or more evolution of the best designs.
+        strategy: how designs are searched: "portfolio" (successive halving of strong defaults, with
+            half an hour or more evolution of the best), "random", "evolution", "controller", "ppo",
+            "progressive", "bayesian", "darts" or "enas"; or a function that is called with the
+            designs' portfolio, `requirements=` and `metric=`, and returns a search.
+        space: what a named strategy searches: "macro", whole networks, or "cells", for images,
+            small graphs that are stacked; by default "macro", but for "darts" and "enas".
         ledger: address of a database that keeps what was tried, for example
             "postgresql://user@server/searches"; by default a file in the run's folder.
         workers: candidates that are trained at once, each in a process of its own.
@@ -77,8 +83,8 @@ def build(
         The run; its findings hold the verdict on each requirement.
 
     Raises:
-        ValueError: if a requirement, the budget or the data cannot be used, or the folder belongs
-            to another job.
+        ValueError: if a requirement, the budget, the strategy or the data cannot be used, or the
+            folder belongs to another job.
 
     Cost: the budget. A budget too small for one training is overrun by that training's first epoch.
     """
@@ -91,6 +97,13 @@ def build(
     for requirement in requirements:
         requirement.check(task.schema)
     job = _describe_job(source, task, requirements, budget, seed, device)
+    if isinstance(strategy, str):
+        make_strategy = strategy_for(task, limit, seed, name=strategy, space=space)
+        # Jobs of before these could be chosen have neither.
+        job |= {"strategy": strategy} if strategy != "portfolio" else {}
+        job |= {"space": space} if space is not None else {}
+    else:
+        make_strategy = strategy
     folder = _claim_folder(job, Path(out) if out is not None else None, task)
     journal = Journal(folder / "log.jsonl", watch, began=began)
     if journal.find("done"):
@@ -104,7 +117,7 @@ def build(
     journal.record("stage", stage="search")
     found = search(
         task, requirements, limit, folder=folder, journal=journal, seed=seed, device=device,
-        make_strategy=strategy, ledger=ledger, workers=workers, cluster=cluster,
+        make_strategy=make_strategy, ledger=ledger, workers=workers, cluster=cluster,
     )  # fmt: skip
     found = refit(found, task, limit, folder=folder, journal=journal, seed=seed, device=device)
     journal.record("stage", stage="ship")
@@ -168,7 +181,7 @@ def _claim_folder(job: dict[str, Any], out: Path | None, task: Task) -> Path:
     path = folder / "job.json"
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key in job if old.get(key) != job[key]]
+        changed = [key for key in {**job, **old} if old.get(key) != job.get(key)]
         if changed:
             raise ValueError(
                 f"{folder} belongs to another job (it differs in {', '.join(changed)}); "

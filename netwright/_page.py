@@ -10,8 +10,9 @@ from typing import Any
 
 from netwright import __version__, _reachable
 from netwright._journal import Event, Journal
+from netwright._moments import moment_charts
 from netwright.data import Task, describe
-from netwright.design import Ledger, design_to_json, draw
+from netwright.design import Ledger, design_to_json, draw, draw_cells
 from netwright.finding import Lines, Series, Table
 from netwright.report import (
     ArtefactFile,
@@ -103,6 +104,8 @@ def view_run(run: Run) -> RunView:
         design_name=run.design.name,
         design_json=design_to_json(run.design),
         drawing=draw(run.design, run.schema),
+        cells=draw_cells(run.design, run.schema),
+        decided=moment_charts(journal),
         figures=_figures(run, shipped),
         score=metric,
         leaderboard=_leaderboard(run, journal, chosen["candidate"]),
@@ -131,7 +134,11 @@ def _description(run: Run, notes: dict[str, Any]) -> str:
 
 def _command(job: dict[str, Any]) -> str:
     require = "".join(f' --require "{text}"' for text in job["requirements"])
-    return f"netwright build {job['source']}{require} --budget {job['budget']} --seed {job['seed']}"
+    chosen = "".join(f" --{name} {job[name]}" for name in ("strategy", "space") if name in job)
+    return (
+        f"netwright build {job['source']}{require} --budget {job['budget']} --seed {job['seed']}"
+        f"{chosen}"
+    )
 
 
 def _figures(run: Run, shipped: Any) -> tuple[KeyFigure, ...]:

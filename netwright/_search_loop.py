@@ -10,6 +10,7 @@ from netwright._costs import Costs
 from netwright._evaluate import Order, Outcome
 from netwright._files import write_atomically
 from netwright._journal import Event, Journal
+from netwright._moments import note_moments
 from netwright._workers import Lost, Workers
 from netwright.data import Task
 from netwright.design import Candidate, Design, Ledger, Record, Strategy, shortfall
@@ -334,6 +335,7 @@ class SearchLoop:
         candidate = self._asked.pop(record.candidate.number, None)
         if candidate is not None and candidate.number not in self._extras:
             self._strategy.tell(candidate, record.measurements)
+            note_moments(self._strategy, self._journal)
 
     # Beyond the bounds: what would it take?
 

@@ -80,6 +80,20 @@ LedgerAddress = Annotated[
         "by default a file in the run's folder.",
     ),
 ]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        help="How designs are searched: portfolio (strong defaults; from half an hour on evolution "
+        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (images).",
+    ),
+]
+Space = Annotated[
+    str | None,
+    typer.Option(
+        help="What is searched: macro (whole networks) or cells (small graphs that are stacked, "
+        "for images). By default macro; cells for darts and enas."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, nothing else.")]
 
 
@@ -114,6 +128,8 @@ def build(
     seed: Seed = 0,
     out: Out = None,
     device: Device = "auto",
+    strategy: Strategy = "portfolio",
+    space: Space = None,
     workers: Workers = None,
     cluster: Cluster = None,
     ledger: LedgerAddress = None,
@@ -140,6 +156,8 @@ def build(
             seed=seed,
             out=out,
             device=device,
+            strategy=strategy,
+            space=space,
             workers=workers,
             cluster=cluster,
             ledger=ledger,

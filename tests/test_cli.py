@@ -39,6 +39,8 @@ def test_version():
         (["build", "digits", "--require", "acuracy >= 0.9"], "Did you mean `accuracy`"),
         (["build", "digits", "--require", "rmse <= 0.9"], "does not apply"),
         (["build", "digits", "--budget", "soon"], "`budget` reads"),
+        (["build", "digits", "--strategy", "controler"], "Did you mean controller"),
+        (["build", "iris", "--strategy", "darts"], "image"),
         (["build", "digitz"], "digits"),
         (["build", "./nowhere.csv", "--target", "y"], "nowhere.csv"),
         (["report", "./nowhere"], "no finished run"),

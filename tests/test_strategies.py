@@ -1,9 +1,10 @@
-"""Which search `build` takes when nobody names one."""
+"""Which search `build` takes, when nobody names one and by name."""
 
 import pytest
 
 import netwright as nw
-from netwright._strategies import strategy_for
+from netwright import _strategies
+from netwright._strategies import STRATEGIES, strategy_for
 from netwright.design import SuccessiveHalving, build_network, portfolio
 from netwright.design._harden import HardenedSpace
 from netwright.design.spaces import joined, macro_space, recipe_decisions
@@ -50,3 +51,72 @@ def test_evolved_designs_are_hardened_as_the_defaults_are():
     assert hard.decisions == space.decisions and hard.canonical(code) == space.canonical(code)
     assert hard.design(code).name == space.design(code).name
     assert not space.design(code).recipe.adversarial and hard.design(code).recipe.adversarial
+
+
+def asked_of(search, value=lambda candidate: 60 + candidate.number % 7):
+    """Ask and tell until the search ends."""
+    asked = []
+    while (candidate := search.ask()) is not None:
+        asked.append(candidate)
+        score = proportion(value(candidate), 100)
+        search.tell(candidate, {"accuracy": score, "params": proportion(1, 2)})
+    return asked
+
+
+@pytest.fixture
+def few_shared_steps(monkeypatch):
+    monkeypatch.setattr(_strategies, "_FEWEST_SHARED", 2)
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+@pytest.mark.parametrize("limit", [Budget(seconds=10.0), Budget(steps=9)], ids=["s", "steps"])
+def test_every_strategy_ends_with_one_full_training(name, limit, few_shared_steps):
+    digits = nw.load("digits", seed=0)
+    make = strategy_for(digits, limit, 0, name=name)
+    designs = portfolio(digits.schema, len(digits.train))
+    search = make(designs, requirements=(), metric="accuracy")
+    planned = search.remaining
+    asked = asked_of(search)
+    assert sum(c.fidelity for c in asked) == pytest.approx(planned, rel=0.02)
+    assert asked[-1].fidelity == 1.0 and sum(c.fidelity == 1.0 for c in asked) == 1
+    build_network(asked[-1].design, digits.schema, seed=0)
+    families = {c.design.family for c in asked}
+    if name in ("darts", "enas"):
+        assert families == {"cells"}
+    elif name != "portfolio":
+        assert families == {"macro_cnn"} and len({c.design.name for c in asked}) == 16
+
+
+def test_cells_can_be_searched_by_name():
+    make = strategy_for(nw.load("digits", seed=0), Budget(steps=90), 0, name="ppo", space="cells")
+    asked = asked_of(make((), requirements=(), metric="accuracy"))
+    assert {c.design.family for c in asked} == {"cells"}
+    assert len({c.design.recipe for c in asked}) > 8  # training is searched with the architecture
+
+
+@pytest.mark.parametrize("name", ["random", "darts"])
+def test_named_searches_train_robustly_where_that_is_asked_for(name, few_shared_steps):
+    asks = [Requirement.parse("robust(linf=4/255) >= 0.5")]
+    make = strategy_for(nw.load("digits", seed=0), Budget(steps=9), 0, name=name)
+    assert make((), requirements=asks, metric="accuracy").ask().design.recipe.adversarial
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "says"),
+    [
+        ("controler", None, "Did you mean controller"),
+        ("random", "cell", "Did you mean cells"),
+        ("darts", "macro", "must be cells"),
+        ("portfolio", "cells", "must be macro"),
+    ],
+)
+def test_what_does_not_fit_is_said(name, space, says):
+    with pytest.raises(ValueError, match=says):
+        strategy_for(nw.load("digits", seed=0), Budget(steps=90), 0, name=name, space=space)
+
+
+def test_tables_have_no_cells():
+    iris = nw.load("iris", seed=0)
+    for name, space in (("random", "cells"), ("darts", None)):
+        with pytest.raises(ValueError, match="image"):
+            strategy_for(iris, Budget(steps=90), 0, name=name, space=space)

@@ -11,6 +11,7 @@ from netwright.design._build_network import build_network, family
 from netwright.design._choose import Choice, choose
 from netwright.design._design import Candidate, Design, Strategy
 from netwright.design._draw import Block, blocks_of, draw
+from netwright.design._draw_cells import draw_cells
 from netwright.design._harden import harden
 from netwright.design._initialise import Initialisable, initialise
 from netwright.design._json import design_from_json, design_to_json
@@ -43,6 +44,7 @@ __all__ = [
     "design_from_json",
     "design_to_json",
     "draw",
+    "draw_cells",
     "family",
     "harden",
     "initialise",

@@ -63,7 +63,9 @@ def height_of(graph: Graph) -> int:
     return (len(graph.states) - graph.n_inputs) * _ROW + _FIRST + 8
 
 
-def draw_graph(graph: Graph, left: float, top: float, width: float) -> str:
+def draw_graph(
+    graph: Graph, left: float, top: float, width: float, *, marker: str = "network-arrow"
+) -> str:
     """Draw a graph from above to below, as the inside of an SVG picture.
 
     Each node stands below the operations whose results it adds or joins.
@@ -73,23 +75,24 @@ def draw_graph(graph: Graph, left: float, top: float, width: float) -> str:
         left: of the drawing.
         top: of the drawing.
         width: of the drawing.
+        marker: id of the arrow heads, which the picture defines.
 
     Returns:
-        SVG elements; arrows use the marker `network-arrow`.
+        SVG elements.
     """
     places = _places(graph, left, top, width)
     lines, boxes = [], []
     for target, (x, y) in enumerate(places):
         arriving = [(source, name) for source, to, name in graph.edges if to == target and name]
         lines += [
-            _line(places[source], (x, y - _RADIUS), faint=True)
+            _line(places[source], (x, y - _RADIUS), marker, faint=True)
             for source, to, name in graph.edges
             if to == target and not name
         ]
         for place, (source, name) in enumerate(arriving):
             at = x + (place - (len(arriving) - 1) / 2) * _BESIDE, y - _ABOVE
-            lines.append(_line(places[source], (at[0], at[1] - 8)))
-            lines.append(_line((at[0], at[1] + 8 - _RADIUS), (x, y - _RADIUS)))
+            lines.append(_line(places[source], (at[0], at[1] - 8), marker))
+            lines.append(_line((at[0], at[1] + 8 - _RADIUS), (x, y - _RADIUS), marker))
             boxes.append(_box(at, name, 8, 10, 3 + 2.8 * len(name), "var(--accent,#0b6bcb)"))
     for state, place in zip(graph.states, places, strict=True):
         half = _RADIUS if state.isdigit() else 4 + 3.6 * len(state)
@@ -112,12 +115,14 @@ def _places(graph: Graph, left: float, top: float, width: float) -> list[tuple[f
     return found
 
 
-def _line(start: tuple[float, float], end: tuple[float, float], *, faint: bool = False) -> str:
+def _line(
+    start: tuple[float, float], end: tuple[float, float], marker: str, *, faint: bool = False
+) -> str:
     (x, y), (to_x, to_y) = (start[0], start[1] + _RADIUS), (end[0], end[1] - 1)
     reach = max(10.0, 0.45 * (to_y - y))
     return (
         f'<path d="M{x:.0f} {y:.0f} C{x:.0f} {y + reach:.0f} {to_x:.0f} {to_y - reach:.0f} '
-        f'{to_x:.0f} {to_y:.0f}" marker-end="url(#network-arrow)" style="fill:none;stroke:{_INK};'
+        f'{to_x:.0f} {to_y:.0f}" marker-end="url(#{marker})" style="fill:none;stroke:{_INK};'
         f'stroke-opacity:{".3" if faint else ".75"};stroke-width:1.2"/>'
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright._files import write_atomically
-from netwright.finding import Evidence, Finding, Measurement, Picture, format_value
+from netwright.finding import Evidence, Finding, Heatmap, Measurement, Picture, format_value
 from netwright.report._charts import Figure, chart, figure
 from netwright.report._drawing import inline_drawing
 from netwright.report._interval import draw_interval
@@ -204,7 +204,18 @@ def _search_context(view: RunView, parts: Any) -> dict[str, Any]:
         "search_sentence": search_sentence(view.leaderboard),
         "scatters": [{"name": name, "figure": parts.figure(_mark(f))} for name, f in scatters],
         "board": board_of(view.leaderboard) if view.leaderboard else None,
+        "cells": _inline(view.cells, "The cells of the network"),
+        "decided": [
+            parts.figure(_mark(chart(c, f"decided-{k}", full=isinstance(c, Heatmap))))
+            for k, c in enumerate(view.decided)
+        ],
     }
+
+
+def _inline(svg: str, name: str) -> "Markup | None":
+    from markupsafe import Markup
+
+    return Markup(inline_drawing(svg, name).markup) if svg else None
 
 
 def _network_context(view: RunView) -> dict[str, Any]:

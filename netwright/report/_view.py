@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from netwright.finding import Finding, Lines, Measurement, Table
+from netwright.finding import Finding, Heatmap, Lines, Measurement, Table
 from netwright.requirement import Requirement
 
 __all__ = ["ArtefactFile", "KeyFigure", "LeaderboardRow", "RequirementRow", "RunView"]
@@ -127,6 +127,8 @@ class RunView:
         figures: numbers beside the drawing.
         score: the metric, a key of `LeaderboardRow.metrics`, drawn against each cost.
         leaderboard: every candidate of the search.
+        cells: an SVG drawing of the cells that the shipped network is stacked from.
+        decided: what a controller came to prefer as the search went on.
         training: curves of the shipped network's training.
         schema: the schema, as text for people.
         splits: name and number of rows of each split.
@@ -161,6 +163,8 @@ class RunView:
     figures: tuple[KeyFigure, ...] = ()
     score: str = ""
     leaderboard: tuple[LeaderboardRow, ...] = ()
+    cells: str = ""
+    decided: tuple[Lines | Heatmap, ...] = ()
     training: tuple[Lines, ...] = ()
     schema: str = ""
     splits: tuple[tuple[str, int], ...] = ()

@@ -27,6 +27,7 @@ FLOORS = (
         "_candidate_facts",
         "_costs",
         "_evaluate",
+        "_moments",
         "_reachable",
         "_refit",
         "_workers",
@@ -116,6 +117,8 @@ def test_help_loads_nothing_heavy():
     assert loaded & {"torch", "numpy", *HEAVY} == set()
 
 
-@pytest.mark.parametrize("part", ["data", "nn", "measure", "learn", "artefact", "design", "audits"])
+@pytest.mark.parametrize(
+    "part", ["data", "nn", "measure", "learn", "artefact", "design", "audits", "compress"]
+)
 def test_packages_import_no_heavy_library(part):
     assert loaded_by(f"import netwright.{part}") & set(HEAVY) == set()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from netwright.finding import Measurement
+from netwright.finding import Heatmap, Lines, Measurement, Series
 from netwright.report import LeaderboardRow, render_report
 from netwright.report._search import _front, scatters_of
 from tests.report import samples
@@ -105,3 +105,19 @@ def test_price_list_and_code_stand_in_the_page():
     )
     assert "<code>size &lt;= 2 kB</code> costs &lt;b&gt;1.3&lt;/b&gt; points." in page
     assert page.count("The reachable front</caption>") == 2
+
+
+def test_cells_and_the_controllers_probabilities_stand_in_the_search():
+    lines = Lines(
+        "Depth", "trained children", "probability", (Series("2", (5.0, 10.0), (0.5, 0.7)),)
+    )
+    heat = Heatmap(
+        "Every decision", "trained children", "decision", ("5",), ("depth: 2",), ((0.7,),)
+    )
+    plain = view(row(0, 0.9, params=4))
+    page = render_report(dataclasses.replace(plain, cells=samples.DRAWING, decided=(lines, heat)))
+    part = page[page.index('<section id="search"') : page.index('<section id="making"')]
+    assert "The cells that were found" in part and "<figcaption>Depth</figcaption>" in part
+    assert 'class="full drawn" id="decided-1"' in part
+    bare = render_report(plain)
+    assert "The cells that were found" not in bare and "What the controller" not in bare

@@ -25,7 +25,7 @@ from netwright.design.strategies._progressive import Progressive
 from netwright.design.strategies._proxies import jacobian_covariance, naswot, synflow
 from netwright.design.strategies._random import RandomCodes
 from netwright.design.strategies._regularized_evolution import RegularizedEvolution
-from netwright.design.strategies._reinforce import Moment, Reinforce
+from netwright.design.strategies._reinforce import Moment, Observed, Reinforce
 from netwright.design.strategies._surrogate import Surrogate
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Extrapolation",
     "Fitness",
     "Moment",
+    "Observed",
     "PortfolioEvolution",
     "Prefiltered",
     "Progressive",

@@ -9,14 +9,16 @@ Notation: `explore`, `compare` = budgets of the rungs, in full trainings.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from netwright.design._design import Candidate, Design
-from netwright.design._ranking import asks_for_learning, size_of
+from netwright.design._design import Candidate, Design, Strategy
+from netwright.design._ranking import asks_for_learning, size_of, surely_meets
 from netwright.design._record import Record
-from netwright.design.spaces._space import Code, Space
+from netwright.design.spaces._space import Code, Decision, Space
 from netwright.design.strategies._fitness import fitness
 from netwright.design.strategies._regularized_evolution import RegularizedEvolution
+from netwright.design.strategies._reinforce import Moment, Observed
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
 
@@ -48,6 +50,7 @@ class PortfolioEvolution:
         population: int = 12,
         tournament: int = 4,
         inherit: bool = False,
+        make_sampler: Callable[..., Strategy] | None = None,
     ) -> None:
         """Plan the rungs.
 
@@ -66,6 +69,8 @@ class PortfolioEvolution:
             population: how many codes live in the evolution.
             tournament: how many of them compete to be the parent of the next.
             inherit: whether a candidate that goes up a rung starts from the weights it had.
+            make_sampler: makes another strategy that proposes codes instead of evolution, with the
+                arguments that all share; `start`, `population` and `tournament` are then not used.
 
         Raises:
             ValueError: if a number is out of its range.
@@ -92,16 +97,20 @@ class PortfolioEvolution:
         ]
         if n_candidates == 1:
             self._plan = self._plan[2:]
-        self._evolution = RegularizedEvolution(
+        if make_sampler is None:
+            make_sampler = partial(
+                RegularizedEvolution,
+                population=min(population, max(1, n_codes)),
+                tournament=min(tournament, population, max(1, n_codes)),
+                start=start,
+            )
+        self._sampler = make_sampler(
             space,
             n_candidates=max(1, n_codes),
             requirements=requirements,
             metric=metric,
             seed=seed,
             fidelity=fidelity,
-            population=min(population, max(1, n_codes)),
-            tournament=min(tournament, population, max(1, n_codes)),
-            start=start,
         )
         self._requirements, self._metric = tuple(requirements), metric
         self._inherit = inherit
@@ -118,6 +127,16 @@ class PortfolioEvolution:
         to_come = sum(places * share for places, share in self._plan[self._rung + 1 :])
         return under_way + self._left * self._plan[self._rung][1] + to_come
 
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What is decided, where the strategy inside can be looked at."""
+        return self._sampler.decisions if isinstance(self._sampler, Observed) else ()
+
+    @property
+    def history(self) -> tuple[Moment, ...]:
+        """What the strategy inside has learned, where it can be looked at."""
+        return self._sampler.history if isinstance(self._sampler, Observed) else ()
+
     def ask(self) -> Candidate | None:
         """Propose the next candidate; None when one has been trained in full.
 
@@ -131,13 +150,12 @@ class PortfolioEvolution:
             self._climb()
         if not self._left:
             return None
-        self._left -= 1
         if self._rung and self._queue_up:
             below = self._queue_up.pop(0).candidate
             return self._send(below.design, below.number if self._inherit else None, None)
         if self._queue:
             return self._send(self._queue.pop(0), None, None)
-        inner = self._evolution.ask()
+        inner = self._sampler.ask()
         if inner is None:  # the space holds fewer designs than were planned
             self._left = 0
             return self.ask()
@@ -159,12 +177,13 @@ class PortfolioEvolution:
         del self._out[candidate.number]
         self._records[self._rung].append(Record(candidate, dict(measurements)))
         if inner is not None:
-            self._evolution.tell(inner, measurements)
+            self._sampler.tell(inner, measurements)
 
     def _send(self, design: Design, parent: int | None, inner: Candidate | None) -> Candidate:
         candidate = Candidate(self._asked, design, self._plan[self._rung][1], parent)
         self._out[candidate.number] = (candidate, inner)
         self._asked += 1
+        self._left -= 1
         return candidate
 
     def _climb(self) -> None:
@@ -183,7 +202,5 @@ class PortfolioEvolution:
         return not math.isfinite(found.loss), found, record.candidate.number
 
     def _surely_meets(self, record: Record) -> bool:
-        found = record.measurements
-        return asks_for_learning(self._requirements) and all(
-            q.text in found and q.judge(found[q.text]).verdict == "met" for q in self._requirements
-        )
+        requirements = self._requirements
+        return asks_for_learning(requirements) and surely_meets(record, requirements)

@@ -14,19 +14,20 @@ Notation: reward = R, baseline = b, `batch` = m.
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from netwright import _rng
 from netwright.design._design import Candidate
-from netwright.design.spaces._space import Code, Space
+from netwright.design.spaces._space import Code, Decision, Space
 from netwright.design.strategies._children import Children
 from netwright.design.strategies._controller import Controller, clipped_loss, score_function_loss
 from netwright.design.strategies._fitness import Fitness, standings
 from netwright.finding import Measurement
 from netwright.requirement import Requirement
 
-__all__ = ["Moment", "Reinforce"]
+__all__ = ["Moment", "Observed", "Reinforce"]
 
 _ROUNDS = 4  # batches that may hold nothing new before a design is drawn uniformly
 
@@ -44,6 +45,21 @@ class Moment:
     n_told: int
     entropy: float
     probabilities: tuple[tuple[float, ...], ...]
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """A strategy whose mind can be looked at, or one around such a strategy."""
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:  # honest: a protocol
+        """What is decided, in the order of `Moment.probabilities`."""
+        ...
+
+    @property
+    def history(self) -> tuple[Moment, ...]:  # honest: a protocol
+        """Entropy and probabilities after each update; empty where nothing is learned."""
+        ...
 
 
 class Reinforce:
@@ -118,6 +134,11 @@ class Reinforce:
     def remaining(self) -> float:
         """Fidelity of all that was asked for but not told yet, and of all that is still to come."""
         return self._children.remaining
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What the controller decides, in the order of `Moment.probabilities`."""
+        return self._children.space.decisions
 
     @property
     def history(self) -> tuple[Moment, ...]:
