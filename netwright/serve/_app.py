@@ -12,6 +12,7 @@ import numpy as np
 
 from netwright import __version__
 from netwright.finding import Measurement
+from netwright.report._palette import stylesheet
 from netwright.serve._engine import Engine
 from netwright.serve._guard import Guard
 from netwright.serve._kserve import infer_answer, model_metadata, rows_from_tensors, wanted_outputs
@@ -120,16 +121,18 @@ def _add_pages(app: Any) -> None:
 
     folder = resources.files("netwright.serve") / "static"
     files = {name: (folder / name).read_bytes() for name in _STATIC}
+    files["palette.css"] = stylesheet().encode()
 
     def page(name: str) -> Callable[[], Any]:
         async def answer() -> Any:
             headers = {"Cache-Control": "no-cache"}
-            return Response(files[name], headers=headers, media_type=_STATIC[name])
+            kind = _STATIC.get(name, "text/css; charset=utf-8")
+            return Response(files[name], headers=headers, media_type=kind)
 
         return answer
 
     app.add_api_route("/", page("index.html"), include_in_schema=False)
-    for name in _STATIC:
+    for name in files:
         app.add_api_route(f"/static/{name}", page(name), include_in_schema=False)
 
 
@@ -260,11 +263,14 @@ def _add_predictions(app: Any, engine: Engine, thread: Any, most_rows: int) -> N
         if "nearest" in include:
             found = await engine.slowly(lambda: _nearest(engine, rows.feed))
             answers = [a | {"nearest": n} for a, n in zip(answers, found, strict=True)]
+        if "seen" in include:
+            pictures = [as_data_address(pixels) for pixels in rows.feed["image"]]
+            answers = [a | {"seen": p} for a, p in zip(answers, pictures, strict=True)]
         return _json(shared | {"predictions": answers})
 
 
 def _included(asked: Any, engine: Engine) -> list[str]:
-    wrong = "must be a list; known is `nearest`"
+    wrong = "must be a list of `nearest` and, for images, `seen`"
     if not isinstance(asked, list):
         raise RequestError(
             422, "The request asks for what there is not.", [Problem("include", wrong)]
@@ -274,7 +280,7 @@ def _included(asked: Any, engine: Engine) -> list[str]:
             wrong = f"`{name}` is not offered yet"
         elif name == "nearest" and engine.reference is None:
             wrong = "`nearest` needs the training rows, which are not at hand"
-        elif name == "nearest":
+        elif name == "nearest" or (name == "seen" and engine.model.schema.input.kind == "image"):
             continue
         raise RequestError(
             422, "The request asks for what there is not.", [Problem("include", wrong)]

@@ -26,6 +26,7 @@ __all__ = ["Example", "Reference", "read_reference", "training_rows"]
 _PROFILED = 20_000  # rows that statistics are made of
 _SHOWN = 5_000  # rows among which the nearest are looked for
 _TOGETHER = 256
+_PLACES = 2048  # that words are hashed to
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,8 @@ def read_reference(model: ServedModel, source: Any, *, seed: int = 0) -> Referen
     truths = [_truth(y[i], model.schema) for i in order[:_PROFILED].tolist()]
     if not several[model.schema.target.kind]:
         joined[ANSWER] = [float(t) if model.outputs == "values" else t for t in truths]
-    embed, where = _embedder(model)
     kept = order[:_SHOWN]
+    embed, where = _embedder(model, split.take(kept) if model.schema.input.kind == "text" else None)
     contents, embedded = [], []
     for part in kept.split(_TOGETHER):
         x = split.take(part)
@@ -166,13 +167,17 @@ def _run_rows(folder: Path) -> np.ndarray:
     return np.array([row for row, name in pairs if name == "train"], np.int64)
 
 
-def _embedder(model: ServedModel) -> tuple[Callable[[Tensor], Tensor] | None, str]:
+def _embedder(
+    model: ServedModel, texts: Tensor | None
+) -> tuple[Callable[[Tensor], Tensor] | None, str]:
     try:
         network = read_onnx(model.path)
     except ArtefactError as error:
         return None, f"not to be had: {error}"
     name = _before_last_weights(network)
     fed = network.graph.inputs[0].name
+    if name == fed and texts is not None:  # numbers of tokens have no distance
+        return _words_shared(texts), "the words they share, rare ones first"
 
     @torch.no_grad()
     def embed(x: Tensor) -> Tensor:
@@ -184,6 +189,25 @@ def _embedder(model: ServedModel) -> tuple[Callable[[Tensor], Tensor] | None, st
         return x.flatten(1).float().nan_to_num()
 
     return embed, "the input" if name == fed else "what the last layer of weights receives"
+
+
+def _words_shared(texts: Tensor) -> Callable[[Tensor], Tensor]:
+    """Make the map of texts to counts of words, the rarer the heavier, of length one."""
+
+    def counts(x: Tensor) -> Tensor:
+        places = (x * 2_654_435_761) % _PLACES  # Knuth's multiplicative hash
+        found = torch.zeros(len(x), _PLACES).scatter_add_(1, places, (x > 0).float())
+        return found.clamp_max(1)
+
+    seen = torch.zeros(_PLACES)
+    for part in texts.split(_TOGETHER):
+        seen += counts(part).sum(0)
+    weights = ((1 + len(texts)) / (1 + seen)).log()
+
+    def embed(x: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(counts(x) * weights)
+
+    return embed
 
 
 def _before_last_weights(network: OnnxNetwork) -> str:
