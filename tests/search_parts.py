@@ -6,6 +6,7 @@ from netwright._evaluate import evaluate
 from netwright._workers import Lost
 from netwright.data import SealedSplit, TensorSplit
 from netwright.design import Candidate, Design
+from netwright.design.spaces import Decision
 from netwright.learn import Recipe
 
 RECIPE = Recipe(learning_rate=1e-2, batch_size=32)
@@ -15,6 +16,18 @@ STEMS = (2, 4, 8, 16)  # `tiny` has 82, 162, 346 and 810 parameters, for ten cla
 def tiny(stem, name=""):
     parameters = {"stem": stem, "widths": [stem], "strides": [2]}
     return Design(name or f"tiny {stem}", "small_cnn", parameters, RECIPE)
+
+
+class Stems:
+    """The space of `tiny` designs: one decision."""
+
+    decisions = (Decision("stem", STEMS, ordered=True),)
+
+    def design(self, code):
+        return tiny(STEMS[code[0]])
+
+    def canonical(self, code):
+        return code
 
 
 def few_rows(task, n=96):

@@ -11,11 +11,12 @@ import netwright as nw
 from netwright import _search
 from netwright._journal import Journal
 from netwright._search import search
-from netwright.design import Ledger, RandomSearch, SuccessiveHalving
+from netwright.design import Ledger, SuccessiveHalving
+from netwright.design.strategies import RandomCodes
 from netwright.learn import Budget
 from netwright.requirement import Requirement
 
-from .search_parts import STEMS, Chain, Crew, few_rows, tiny
+from .search_parts import STEMS, Chain, Crew, Stems, few_rows, tiny
 
 GOOD = Requirement.parse("accuracy >= 0.05")
 HARD = Requirement.parse("accuracy >= 0.999")
@@ -290,6 +291,8 @@ def test_weights_are_handed_from_parent_to_child(run, tmp_path):
     assert start[1] < start[0]
 
 
-def test_random_search_still_fits(run):
-    found = run(strategy=RandomSearch)
-    assert len(found.records) == 3
+def test_a_search_of_a_space_fits(run):
+    def strategy(designs, **kwargs):
+        return RandomCodes(Stems(), n_candidates=3, **kwargs)
+
+    assert len({record.candidate.design.name for record in run(strategy=strategy).records}) == 3

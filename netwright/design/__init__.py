@@ -1,10 +1,10 @@
 """Design: what networks are proposed for a task, and how the proposals are searched.
 
 Which one? `portfolio` proposes strong defaults for a task, and `build_network` turns one into a
-plain module. `SuccessiveHalving` is the search to use; `RandomSearch` is the yardstick it must
-beat. `Ledger` remembers a search on disk, `choose` picks the network to ship, `pareto_front` and
-`binding` say what else could be had. `draw` shows a design, and `source` prints it as a file that
-needs torch alone.
+plain module. `SuccessiveHalving` searches a short list of designs; `strategies` holds searches of
+whole spaces. `Ledger` remembers a search on disk, `choose` picks the network to ship,
+`pareto_front` and `binding` say what else could be had. `draw` shows a design, and `source` prints
+it as a file that needs torch alone.
 """
 
 from netwright.design._build_network import build_network, family
@@ -18,7 +18,6 @@ from netwright.design._json import design_from_json, design_to_json
 from netwright.design._ledger import Ledger
 from netwright.design._portfolio import portfolio
 from netwright.design._price import Price, Rung, binding
-from netwright.design._random_search import RandomSearch
 from netwright.design._ranking import pareto_front, shortfall
 from netwright.design._record import Record
 from netwright.design._source import load_weights, source
@@ -32,7 +31,6 @@ __all__ = [
     "Initialisable",
     "Ledger",
     "Price",
-    "RandomSearch",
     "Record",
     "Rung",
     "Strategy",

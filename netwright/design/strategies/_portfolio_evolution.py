@@ -16,6 +16,7 @@ from netwright.design._design import Candidate, Design, Strategy
 from netwright.design._ranking import asks_for_learning, size_of, surely_meets
 from netwright.design._record import Record
 from netwright.design.spaces._space import Code, Decision, Space
+from netwright.design.strategies._awaited import Awaited
 from netwright.design.strategies._fitness import fitness
 from netwright.design.strategies._regularized_evolution import RegularizedEvolution
 from netwright.design.strategies._reinforce import Moment, Observed
@@ -116,16 +117,14 @@ class PortfolioEvolution:
         self._inherit = inherit
         self._rung = 0
         self._left = self._plan[0][0]
-        self._out: dict[int, tuple[Candidate, Candidate | None]] = {}  # as asked of the evolution
+        self._out: Awaited[Candidate | None] = Awaited()  # as asked of the strategy inside
         self._records: list[list[Record]] = [[] for _ in self._plan]
-        self._asked = 0
 
     @property
     def remaining(self) -> float:
         """Fidelity of all that was asked for but not told yet, and of all that is still to come."""
-        under_way = sum(candidate.fidelity for candidate, _ in self._out.values())
         to_come = sum(places * share for places, share in self._plan[self._rung + 1 :])
-        return under_way + self._left * self._plan[self._rung][1] + to_come
+        return self._out.fidelity + self._left * self._plan[self._rung][1] + to_come
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -144,9 +143,7 @@ class PortfolioEvolution:
             RuntimeError: if the next rung depends on candidates that have not been told.
         """
         if not self._left and self._rung + 1 < len(self._plan):
-            if self._out:
-                waiting = ", ".join(map(str, self._out))
-                raise RuntimeError(f"Tell candidates {waiting} before asking for the next rung.")
+            self._out.require_none()
             self._climb()
         if not self._left:
             return None
@@ -171,20 +168,14 @@ class PortfolioEvolution:
         Raises:
             ValueError: if the candidate was not asked for, or was told before.
         """
-        sent, inner = self._out.get(candidate.number, (None, None))
-        if sent != candidate:
-            raise ValueError(f"Candidate {candidate.number} was not asked for, or was told before.")
-        del self._out[candidate.number]
+        inner = self._out.take(candidate)
         self._records[self._rung].append(Record(candidate, dict(measurements)))
         if inner is not None:
             self._sampler.tell(inner, measurements)
 
     def _send(self, design: Design, parent: int | None, inner: Candidate | None) -> Candidate:
-        candidate = Candidate(self._asked, design, self._plan[self._rung][1], parent)
-        self._out[candidate.number] = (candidate, inner)
-        self._asked += 1
         self._left -= 1
-        return candidate
+        return self._out.send(design, self._plan[self._rung][1], inner, parent=parent)
 
     def _climb(self) -> None:
         told = sorted(self._records[self._rung], key=self._rank)
