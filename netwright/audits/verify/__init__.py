@@ -26,6 +26,7 @@ from netwright.audits.verify._instances import (
 )
 from netwright.audits.verify._layerwise import decide
 from netwright.audits.verify._network import AffineReLU, NetworkError, NnetFile, read_nnet
+from netwright.audits.verify._program import Program, Step
 from netwright.audits.verify._proof import ProofCheck, check_proof, prove, write_proof
 from netwright.audits.verify._propagate import (
     Box,
@@ -41,7 +42,7 @@ from netwright.audits.verify._smoothing import (
     certify_smoothed,
     predict_smoothed,
 )
-from netwright.audits.verify._steps import Program, Step, read_program
+from netwright.audits.verify._steps import Embedded, read_embedded, read_program
 from netwright.audits.verify._verify import UnsoundError, Verdict, verify
 from netwright.audits.verify._vnnlib import (
     Constraint,
@@ -59,6 +60,7 @@ __all__ = [
     "Certified",
     "Constraint",
     "Decision",
+    "Embedded",
     "Instance",
     "NetworkError",
     "NnetFile",
@@ -87,6 +89,7 @@ __all__ = [
     "queries",
     "read_affine",
     "read_bounded",
+    "read_embedded",
     "read_instances",
     "read_nnet",
     "read_program",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from netwright.artefact._file import load_model
 from netwright.artefact._graph import from_seam, parse_graph
+from netwright.audits.verify._program import Program
 from netwright.audits.verify._propagate import (
     Box,
     intervals,
@@ -16,7 +17,7 @@ from netwright.audits.verify._propagate import (
     optimised_bounds,
     tighten,
 )
-from netwright.audits.verify._steps import Program, read_program
+from netwright.audits.verify._steps import read_program
 from netwright.audits.verify._threads import one_thread
 
 __all__ = ["Certified", "certify_ball", "read_bounded"]

@@ -24,13 +24,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from netwright.audits.verify._network import NetworkError
+from netwright.audits.verify._program import Program, Step
 from netwright.audits.verify._relaxations import Lines, lines, value_range
 from netwright.audits.verify._rounding import UNIT
-from netwright.audits.verify._steps import Program, Step
 
 __all__ = ["Box", "intervals", "linear_bounds", "optimised_bounds", "tighten"]
 
 _SLACK = 1 + 1e-6  # rounding of the rounding terms themselves
+_LINEAR = frozenset(("affine", "concat", "copy", "error", "sum"))
 _ENTRIES = 6_000_000  # of the largest coefficient tensor at a time: 48 MB
 
 
@@ -83,26 +84,14 @@ def intervals(
     """
     box = Box(program, low, high, {program.source: low}, {program.source: high})
     for step in program.steps:
-        first = step.sources[0]
-        low, high = box.least[first], box.most[first]
-        if step.kind == "copy":
-            made = step.run(low), step.run(high)
-            noise = None
-        elif step.kind == "affine":
-            made, noise = _affine(step, box, low, high)
-        elif step.kind == "activation":
-            made, noise = value_range(step, low, high), None
-        elif step.kind == "maxpool":
-            made, noise = (step.run(low), step.run(high)), None
-        else:
-            made, noise = _pair(step, box)
+        made, noise = _interval(step, box)
         if made[0].shape[:1] != box.low.shape[:1]:
             raise NetworkError(
                 f"{step.label} does not keep the {len(box.low)} rows of a batch apart; it makes "
                 f"{tuple(made[0].shape)}."
             )
         box.least[step.target], box.most[step.target] = made
-        box.noise[step.target] = torch.zeros(()) if noise is None else noise
+        box.noise[step.target] = noise
     return box
 
 
@@ -136,17 +125,24 @@ def linear_bounds(
         size = c.abs()
         # Coefficients that were added up, and constants in one sum: few roundings each.
         lost = lost + _dot(size, _rounded(c[0, 0].numel() + 200) * box.reach(step.target))
-        if step.kind in ("copy", "affine"):
-            if step.kind == "affine":
+        if step.kind in ("copy", "affine", "concat"):
+            zeros = [torch.zeros_like(box.least[s][:1]) for s in step.sources]
+            if step.kind != "copy":
                 lost = lost + _dot(size, box.noise[step.target])
-                zero = torch.zeros_like(box.least[step.sources[0]][:1])
-                total = total + _dot(c, step.run(zero))
-            _add(coefficients, step.sources[0], _back(step, box, c))
+                total = total + _dot(c, step.run(*zeros))
+            for source, back in zip(step.sources, _back(step, zeros, c), strict=True):
+                _add(coefficients, source, back)
         elif step.kind == "sum":
             lost = lost + _dot(size, box.noise[step.target])
             for i, source in enumerate(step.sources):
                 sign = -1.0 if i and step.op == "Sub" else 1.0
                 _add(coefficients, source, sign * _gathered(c, box.least[source]))
+        elif step.kind == "error":
+            lost = lost + _dot(size, box.noise[step.target])
+            _add(coefficients, step.sources[0], c)
+        elif step.kind == "range":
+            low, high = box.least[step.target], box.most[step.target]
+            total = total + _dot(c.clamp(min=0.0), low) + _dot(c.clamp(max=0.0), high)
         elif step.kind == "product":
             total, lost = _through_product(step, box, c, coefficients, total, lost)
         elif step.kind == "maxpool":
@@ -171,12 +167,12 @@ def tighten(box: Box) -> None:
     bounded: set[str] = set()
     nonlinear = False
     for step in box.program.steps:
-        if nonlinear and step.kind not in ("copy", "affine", "sum"):
+        if nonlinear and step.kind not in _LINEAR:
             for source in step.sources:
                 if source not in bounded and source != box.program.source:
                     _tighten(box, source, _wanted(step, box, source))
                     bounded.add(source)
-        nonlinear |= step.kind not in ("copy", "affine", "sum")
+        nonlinear |= step.kind not in _LINEAR
         if nonlinear:
             _pass_on(box, step)
 
@@ -226,6 +222,26 @@ def optimised_bounds(
     return best
 
 
+def _interval(step: Step, box: Box) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Bound what a step makes by an interval; with its noise."""
+    none = torch.zeros((), dtype=torch.float64)
+    lows, highs = [box.least[s] for s in step.sources], [box.most[s] for s in step.sources]
+    if step.kind in ("copy", "concat", "maxpool"):
+        return (step.run(*lows), step.run(*highs)), none
+    if step.kind == "affine":
+        return _affine(step, box, lows[0], highs[0])
+    if step.kind == "activation":
+        return value_range(step, lows[0], highs[0]), none
+    if step.kind == "range":
+        assert step.bounds is not None
+        return step.bounds(lows[0], highs[0]), none
+    if step.kind == "error":
+        assert step.margin is not None
+        noise = step.margin(box.reach(step.sources[1]))
+        return (lows[0] - noise * _SLACK, highs[0] + noise * _SLACK), noise
+    return _pair(step, box)
+
+
 def _affine(
     step: Step, box: Box, low: Tensor, high: Tensor
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
@@ -272,7 +288,7 @@ def _through_lines(
     positive, negative = c.clamp(min=0.0), c.clamp(max=0.0)
     total = total + _dot(positive, given.offset_low) + _dot(negative, given.offset_up)
     offsets = torch.maximum(given.offset_low.abs(), given.offset_up.abs())
-    steepest = torch.maximum(given.slope_low.abs(), given.slope_up.abs()).clamp(min=1.0)
+    steepest = torch.maximum(low.abs(), given.slope_up.abs())
     rounding = _rounded(c[0, 0].numel() + 200)
     lost = lost + _dot(c.abs(), rounding * (offsets + steepest * box.reach(step.sources[0])))
     _add(coefficients, step.sources[0], positive * low + negative * given.slope_up)
@@ -320,14 +336,12 @@ def _through_maxpool(
     return total
 
 
-def _back(step: Step, box: Box, c: Tensor) -> Tensor:
-    """Apply the transposed matrix of an affine step."""
+def _back(step: Step, zeros: list[Tensor], c: Tensor) -> list[Tensor]:
+    """Apply the transposed matrices of a linear step to each of its sources."""
     S, B = c.shape[:2]
-    zero = torch.zeros_like(box.least[step.sources[0]][:1]).expand(
-        S * B, *box.least[step.sources[0]].shape[1:]
-    )
-    pull = torch.func.vjp(step.run, zero)[1]
-    return pull(c.flatten(0, 1))[0].unflatten(0, (S, B))
+    spread = [z.expand(S * B, *z.shape[1:]) for z in zeros]
+    pull = torch.func.vjp(step.run, *spread)[1]
+    return [back.unflatten(0, (S, B)) for back in pull(c.flatten(0, 1))]
 
 
 def _tighten(box: Box, name: str, wanted: Bool[Tensor, "batch *value"]) -> None:
@@ -361,13 +375,7 @@ def _wanted(step: Step, box: Box, source: str) -> Tensor:
 
 def _pass_on(box: Box, step: Step) -> None:
     """Compute a step's interval again from its sources' better ones, and keep what is narrower."""
-    part = Program(step.sources[0], step.target, (step,), box.program.unit)
-    if len(step.sources) == 1:
-        made = intervals(part, box.least[step.sources[0]], box.most[step.sources[0]])
-        low, high = made.least[step.target], made.most[step.target]
-        noise = made.noise[step.target]
-    else:
-        (low, high), noise = _pair(step, box)
+    (low, high), noise = _interval(step, box)
     box.least[step.target] = torch.fmax(box.least[step.target], low)
     box.most[step.target] = torch.fmin(box.most[step.target], high)
     box.noise[step.target] = noise

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netwright.audits.verify._steps import Step
+from netwright.audits.verify._curves import APPROXIMATE, CURVES, curve_lines, curve_range
+from netwright.audits.verify._program import Step
 
 __all__ = ["Lines", "lines", "value_range"]
 
 _BISECTIONS = 40
 _S_SHAPED: dict[str, Callable[[Tensor], Tensor]] = {"Sigmoid": torch.sigmoid, "Tanh": torch.tanh}
-APPROXIMATE = 2e-6
-"""How far a runtime's float32 sigmoid or tanh may lie from the function; assumed, not proved."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +43,15 @@ class Lines:
 
 
 def value_range(step: Step, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
-    """Bound an activation, all of which are monotone, by its values at the bounds.
+    """Bound an activation by an interval; those of this file are monotone.
 
     Args:
         step: an activation.
         least: lower bounds of its inputs.
         most: upper bounds.
     """
+    if step.op in CURVES:
+        return curve_range(step, least, most)
     low, high = step.run(least), step.run(most)
     if step.op in _S_SHAPED:
         return low - APPROXIMATE, high + APPROXIMATE
@@ -67,6 +68,9 @@ def lines(step: Step, least: Tensor, most: Tensor) -> Lines:
         least: lower bounds of its inputs.
         most: upper bounds.
     """
+    if step.op in CURVES:
+        none = torch.zeros_like(least, dtype=torch.bool)
+        return Lines(*curve_lines(step, least, most), none)
     if step.op in _S_SHAPED:
         return _s_shaped(_S_SHAPED[step.op], least, most)
     if step.op in ("Relu", "LeakyRelu"):

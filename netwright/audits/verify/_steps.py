@@ -1,92 +1,45 @@
-"""A graph as steps that can be bounded: affine operations, sums, products, activations, max-pools.
-
-An affine operation is known by three functions: itself, what it makes of absolute values (weights
-made positive, constants left out), and the constants it adds. Nothing else about it is needed, so
-convolutions, poolings and reshapes of any form are one case.
-"""
+"""Read a graph as steps that can be bounded, or name what cannot be."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from netwright.artefact._graph import Graph, Node
 from netwright.artefact._operators import OPERATORS, limitation
+from netwright.artefact._read_onnx import OnnxNetwork
+from netwright.audits.verify._composite_steps import steps_of
 from netwright.audits.verify._network import NetworkError
+from netwright.audits.verify._program import Program, Step
+from netwright.audits.verify._single_steps import Reading
 
-__all__ = ["Program", "Step", "read_program"]
-
-_COPIES = frozenset(
-    "Dropout Expand Flatten Gather Identity Reshape Slice Squeeze Transpose Unsqueeze".split()
-)
-_AVERAGES = frozenset("AveragePool GlobalAveragePool ReduceMean ReduceSum".split())
-_WEIGHTED = {"Conv": (1, 2), "ConvTranspose": (1, 2), "Gemm": (1, 2), "MatMul": (1, None)}
-_ACTIVATIONS = frozenset("Clip HardSigmoid LeakyRelu Relu Sigmoid Tanh".split())
+__all__ = ["Embedded", "read_embedded", "read_program"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One operation on values that depend on the input.
+class Embedded:
+    """What a network of tokens does with the embedding of one text.
 
     Attributes:
-        label: operator and name, for messages.
-        kind: how it is bounded.
-        op: the operator.
-        sources: names of what it reads: two for a sum or a product, else one.
-        target: name of what it makes.
-        run: the operation, on float64 tensors with a batch axis.
-        absolute: for affine ones, the same with every coefficient made positive and nothing added.
-        constant: bound of the absolute values of what an affine one adds, without batch.
-        terms: how many numbers are added up for one output, at most; 0 for as many as there are
-            inputs to an output.
-        settings: of an activation: slope of LeakyRelu, bounds of Clip, and so on.
+        program: from the embedding to the output.
+        x: the text's own embedding, float64 (1, time, features).
+        table: of all tokens, float64 (tokens, features).
+        tokens: the rows of `table` that `x` is made of, (1, time).
     """
 
-    label: str
-    kind: Literal["affine", "copy", "sum", "product", "activation", "maxpool"]
-    op: str
-    sources: tuple[str, ...]
-    target: str
-    run: Callable[..., Tensor]
-    absolute: Callable[[Tensor], Tensor] | None = None
-    constant: Callable[[Tensor], Tensor] | None = None
-    terms: int = 1
-    settings: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Program:
-    """A network as steps.
-
-    Attributes:
-        source: name of the input.
-        target: name of the output.
-        steps: in order.
-        unit: largest relative error of one rounding in the arithmetic the file is executed in.
-    """
-
-    source: str
-    target: str
-    steps: tuple[Step, ...]
-    unit: float
-
-    def run(self, x: Tensor) -> Tensor:
-        """Execute the steps in float64.
-
-        Args:
-            x: inputs, float64, with a batch axis.
-        """
-        values = {self.source: x}
-        for step in self.steps:
-            values[step.target] = step.run(*(values[s] for s in step.sources))
-        return values[self.target]
+    program: Program
+    x: Float[Tensor, "1 time features"]
+    table: Float[Tensor, "tokens features"]
+    tokens: Int[Tensor, "1 time"]
 
 
 def read_program(graph: Graph) -> Program:
     """Turn a graph into steps; the weights keep their values and, if they have any, gradients.
+
+    A graph that moves its batch axis about is read for rows that are executed one at a time.
 
     Args:
         graph: from one input to one output.
@@ -94,146 +47,124 @@ def read_program(graph: Graph) -> Program:
     Raises:
         NetworkError: if it holds operations that cannot be bounded; names all of them.
     """
-    constants = dict(graph.initializers)
-    moving = {graph.inputs[0].name}
-    steps: list[Step] = []
-    refused: list[str] = []
+    source, target = graph.inputs[0].name, graph.outputs[0].name
+    reading = Reading(dict(graph.initializers), unit=_unit(graph))
+    reading.rows = any(n.op == "Transpose" and n.get("perm", (1,))[0] for n in graph.nodes)
+    if reading.rows:
+        _refuse_mixed(graph)
+    return _program(list(graph.nodes), graph, source, target, reading)
+
+
+def read_embedded(graph: Graph, tokens: Int[Tensor, "1 time"]) -> Embedded:
+    """Turn a graph into steps from the embedding on, for one text.
+
+    What depends on the tokens otherwise, such as the mask of padding, is fixed by the text. The
+    embedding may then be moved in a ball, or within the hull of other tokens' embeddings.
+
+    Args:
+        graph: from tokens to one output.
+        tokens: of one text.
+
+    Raises:
+        NetworkError: if it holds operations that cannot be bounded, or not one embedding.
+    """
+    reading = Reading({**graph.initializers, graph.inputs[0].name: tokens}, rows=True)
+    reading.unit = _unit(graph)
+    places = {graph.inputs[0].name}
+    rest: list[Node] = []
+    found: list[Node] = []
     for node in graph.nodes:
-        sources = [n for n in node.inputs if n in moving]
-        if not sources:
-            if node.op in OPERATORS and not limitation(node, graph):
-                made = OPERATORS[node.op](node, *(constants.get(n) for n in node.inputs))
-                outputs = made if isinstance(made, tuple) else (made,)
-                constants.update(zip(node.outputs, outputs, strict=False))  # type: ignore[arg-type]
-            else:
-                refused.append(node.label)
+        known = all(n in reading.constants for n in node.inputs if n)
+        table = graph.initializers.get(node.inputs[0]) if node.inputs else None
+        if node.op == "Gather" and table is not None and table.is_floating_point() and known:
+            if node.inputs[1] in places:
+                found.append(node)
+                continue
+        if known and node.op in OPERATORS and not limitation(node, graph):
+            _fold(node, reading)
+            if places.intersection(node.inputs):
+                places.update(node.outputs)
+        else:
+            rest.append(node)
+    if len(found) != 1:
+        raise NetworkError(
+            f"The network must look its tokens up in one embedding; it has {len(found)}."
+        )
+    (first,) = found
+    program = _program(rest, graph, first.outputs[0], graph.outputs[0].name, reading)
+    table, at = graph.initializers[first.inputs[0]].double(), reading.constants[first.inputs[1]]
+    return Embedded(program, table[at], table, at)
+
+
+def _program(
+    nodes: list[Node], graph: Graph, source: str, target: str, reading: Reading
+) -> Program:
+    begin, end, steps = source, target, []
+    if reading.rows:  # a batch of one behind the batch axis
+        begin, end = f"{source}/rows", f"{target}/rows"
+        steps.append(_copy(begin, source, lambda x: x.unsqueeze(1)))
+    moving, refused = {source}, []
+    for node in nodes:
+        sources = list(dict.fromkeys(n for n in node.inputs if n in moving))
+        if node.op not in OPERATORS or limitation(node, graph):
+            made = None
+        elif sources:
+            made = steps_of(node, sources, reading)
+        else:
+            _fold(node, reading)
             continue
         moving.update(node.outputs)
-        step = None if limitation(node, graph) else _step(node, sources, constants)
-        if step is None or len(node.outputs) != 1:
+        if made is None:
             refused.append(node.label)
-        else:
-            steps.append(step)
+        steps += made or []
     if refused:
         listed = ", ".join(refused[:8]) + (f" and {len(refused) - 8} more" if refused[8:] else "")
         raise NetworkError(f"Bounds cannot be had, for the graph has operations without: {listed}.")
+    if reading.rows:
+        steps.append(_copy(target, end, _only_row))
+    return Program(begin, end, tuple(steps), reading.unit)
+
+
+def _copy(source: str, target: str, run: Callable[[Tensor], Tensor]) -> Step:
+    return Step(f"rows of `{source}`", "copy", "Identity", (source,), target, run)
+
+
+def _refuse_mixed(graph: Graph) -> None:
+    """Refuse a graph whose rows, executed together, are not what they are alone."""
+    shape = graph.inputs[0].shape or ()
+    sizes = [d for d in shape[1:] if isinstance(d, int)]
+    if len(sizes) + 1 != len(shape) or graph.inputs[0].dtype not in (torch.float32, torch.float64):
+        return
+    network, name = OnnxNetwork(graph), graph.inputs[0].name
+    places = torch.arange(3 * math.prod(sizes), dtype=graph.inputs[0].dtype)
+    x = torch.frac(0.618 * places).reshape(3, *sizes)
+    with torch.no_grad():
+        together, *alone = (
+            list(network.trace({name: part}))[-1][1][0] for part in (x, *x.split(1))
+        )
+    alone = torch.cat(alone)
+    if together.shape != alone.shape or not torch.allclose(
+        together, alone, rtol=1e-3, atol=1e-3, equal_nan=True
+    ):
+        raise NetworkError("The graph does not keep the rows of a batch apart.")
+
+
+def _only_row(x: Tensor) -> Tensor:
+    if x.shape[1] != 1:
+        raise NetworkError(
+            f"The graph does not keep the rows of a batch apart; of one it makes "
+            f"{tuple(x.shape[1:])}."
+        )
+    return x.squeeze(1)
+
+
+def _fold(node: Node, reading: Reading) -> None:
+    """Compute a node of constants."""
+    made = OPERATORS[node.op](node, *(reading.constants.get(n) for n in node.inputs))
+    outputs = made if isinstance(made, tuple) else (made,)
+    reading.constants.update(zip(node.outputs, outputs, strict=False))  # type: ignore[arg-type]
+
+
+def _unit(graph: Graph) -> float:
     floats = [t.dtype for t in graph.initializers.values() if t.is_floating_point()]
-    unit = max((torch.finfo(d).eps / 2 for d in floats), default=2.0**-24)
-    return Program(graph.inputs[0].name, graph.outputs[0].name, tuple(steps), unit)
-
-
-def _step(node: Node, sources: list[str], constants: Mapping[str, Tensor]) -> Step | None:
-    fixed = [constants.get(n) for n in node.inputs]
-    fixed = [f.double() if f is not None and f.is_floating_point() else f for f in fixed]
-    places = [i for i, n in enumerate(node.inputs) if n in sources]
-    if len(places) == 2 and len(node.inputs) == 2 and node.op in ("Add", "Sub", "Mul"):
-        pair = (node.inputs[0], node.inputs[1])
-        kind = "product" if node.op == "Mul" else "sum"
-        return Step(
-            node.label, kind, node.op, pair, node.outputs[0], lambda a, b: _call(node, [a, b])
-        )
-    if len(places) != 1:
-        return None
-    place, data = places[0], bool(places[0] == 0)
-    step = Step(
-        node.label, "copy", node.op, tuple(sources), node.outputs[0], _runner(node, fixed, place)
-    )
-    if node.op in _COPIES:
-        return step if data else None
-    if node.op in _ACTIVATIONS and data:
-        settings = _settings(node, fixed)
-        return None if settings is None else replace(step, kind="activation", settings=settings)
-    if node.op == "MaxPool" and data:
-        return replace(step, kind="maxpool")
-    return _affine(node, fixed, place, step)
-
-
-def _affine(node: Node, fixed: list[Tensor | None], place: int, step: Step) -> Step | None:
-    step = replace(step, kind="affine")
-    if node.op in _WEIGHTED:
-        where, added = _WEIGHTED[node.op]
-        if place == where and node.op == "MatMul":
-            where = 0
-        elif place != 0:
-            return None
-        weight = fixed[where]
-        if weight is None:
-            return None
-        bare = list(fixed)
-        bare[where] = weight.abs()
-        if added is not None and len(bare) > added:
-            bare[added] = None
-        shared = weight.shape[0] if node.op == "Conv" else 1  # a kernel each
-        terms = weight.numel() // shared if "Conv" in node.op else max(weight.shape)
-        positive = _runner(_unsigned(node), bare, place)
-        return replace(step, absolute=positive, constant=_added(step), terms=terms + 3)
-    if node.op in _AVERAGES and place == 0:
-        terms = math.prod(node.get("kernel_shape", ())) + 2 if node.op == "AveragePool" else 0
-        return replace(step, absolute=step.run, constant=_added(step), terms=terms)
-    if node.op in ("Add", "Sub"):
-        return replace(step, absolute=_grown(step), constant=_added(step), terms=1)
-    if node.op in ("Mul", "Div") and (node.op == "Mul" or place == 0):
-        bare = [f.abs() if f is not None else None for f in fixed]
-        return replace(step, absolute=_runner(node, bare, place), constant=_added(step), terms=1)
-    if node.op == "Neg":
-        return replace(step, absolute=lambda r: r, constant=_added(step), terms=0)
-    if node.op == "BatchNormalization" and place == 0:
-        scale, shift, mean, variance = (f for f in fixed[1:5] if f is not None)
-        zero = torch.zeros_like(mean)
-        bare = [None, scale.abs(), zero, zero, variance]
-        size = [None, scale.abs(), shift.abs(), -mean.abs(), variance]
-        total = _runner(node, size, 0)
-        return replace(
-            step,
-            absolute=_runner(node, bare, 0),
-            constant=lambda x: total(torch.zeros_like(x)),
-            terms=8,
-        )
-    return None
-
-
-def _unsigned(node: Node) -> Node:
-    if node.op != "Gemm" or node.get("alpha", 1.0) >= 0:
-        return node
-    return replace(node, attributes={**node.attributes, "alpha": -node.get("alpha")})
-
-
-def _runner(node: Node, fixed: list[Tensor | None], place: int) -> Callable[[Tensor], Tensor]:
-    def run(x: Tensor) -> Tensor:
-        arguments = list(fixed)
-        arguments[place] = x
-        return _call(node, arguments)
-
-    return run
-
-
-def _call(node: Node, arguments: list[Tensor | None]) -> Tensor:
-    while arguments and arguments[-1] is None:
-        arguments.pop()
-    made = OPERATORS[node.op](node, *arguments)
-    return made[0] if isinstance(made, tuple) else made  # type: ignore[return-value]
-
-
-def _added(step: Step) -> Callable[[Tensor], Tensor]:
-    return lambda x: step.run(torch.zeros_like(x)).abs()
-
-
-def _grown(step: Step) -> Callable[[Tensor], Tensor]:
-    """Return `r` in the shape that adding a constant gives it."""
-    return lambda r: r + 0 * step.run(r)
-
-
-def _settings(node: Node, fixed: list[Tensor | None]) -> tuple[float, ...] | None:
-    if node.op == "LeakyRelu":
-        slope = float(node.get("alpha", 0.01))
-        return (slope,) if 0 <= slope <= 1 else None
-    if node.op == "HardSigmoid":
-        slope, shift = float(node.get("alpha", 0.2)), float(node.get("beta", 0.5))
-        return (slope, shift) if slope > 0 else None
-    if node.op == "Clip":
-        ends = [node.get("min", -math.inf), node.get("max", math.inf)]
-        for i, given in enumerate(fixed[1:3]):
-            if given is not None:
-                ends[i] = float(given)
-        return (float(ends[0]), float(ends[1])) if ends[0] <= ends[1] else None
-    return ()
+    return max((torch.finfo(d).eps / 2 for d in floats), default=2.0**-24)
