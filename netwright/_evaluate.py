@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from netwright import _rng
+from netwright._fidelity import reduced
 from netwright._threads import threads_worth
 from netwright.audits.uncertainty import fit_temperature, fit_temperature_labels
 from netwright.data import Task
 from netwright.design import Candidate, build_network, initialise
 from netwright.finding import Measurement
-from netwright.learn import Epoch, fit
+from netwright.learn import Epoch, fit, start_for_bounds
 from netwright.learn._checkpoint import read_checkpoint
 from netwright.measure import Subject, macs
 from netwright.nn import Calibrated
@@ -96,7 +97,8 @@ def evaluate(
 
     Args:
         order: what to do.
-        task: what is to be learned; its test split stays sealed.
+        task: what is to be learned; its test split stays sealed. A candidate of low fidelity may
+            see less of it: fewer rows, or smaller images.
         inherited: weights of the candidate's parent; None starts afresh.
         on_epoch: called after each epoch.
     """
@@ -104,10 +106,14 @@ def evaluate(
 
     began = time.monotonic()
     number, design = order.candidate.number, order.candidate.design
+    task = reduced(task, order.candidate, seed=order.seed)
     network = build_network(
         design, task.schema, seed=_rng.child_seed(order.seed, f"design/{design.name}")
     )
     if inherited is None:
+        if design.recipe.certified:
+            named = f"design/{design.name}/bounds"
+            start_for_bounds(network, generator=_rng.child(order.seed, named))
         initialise(network, task.train)
     else:
         network.load_state_dict(load(inherited))

@@ -68,7 +68,7 @@ def moment_charts(journal: Journal) -> tuple[Lines | Heatmap, ...]:
             Series(option, told, tuple(m["probabilities"][place][k] for m in moments))
             for k, option in enumerate(options)
         )
-        charts.append(Lines(name.capitalize(), "trained children", "probability", lines))
+        charts.append(Lines(name, "trained children", "probability", lines))
     charts.append(_overview(decisions, moments))
     return tuple(charts)
 

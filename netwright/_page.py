@@ -174,6 +174,7 @@ def _leaderboard(run: Run, journal: Journal, chosen: int) -> tuple[LeaderboardRo
             params=round(record.measurements["params"].value),
             fidelity=0.0 if record.status == "pruned" else record.candidate.fidelity,
             costs={k: m for k, m in record.measurements.items() if k == "macs"},
+            axis=record.candidate.axis,
             note=notes.get(record.candidate.number, ""),
             seconds=record.seconds,
             parent=record.candidate.parent,

@@ -8,6 +8,7 @@ from netwright._allot import Allotment
 from netwright._candidate_facts import cost_text, place_of, pruned_facts, weights_file
 from netwright._costs import Costs
 from netwright._evaluate import Order, Outcome
+from netwright._fidelity import steps_of
 from netwright._files import write_atomically
 from netwright._journal import Event, Journal
 from netwright._moments import note_moments
@@ -65,6 +66,7 @@ class SearchLoop:
         """
         self._requirements = tuple(requirements)
         self._metric = task.schema.target.metric
+        self._input = task.schema.input
         self._strategy = strategy
         self._costs = costs
         self._ledger = ledger
@@ -252,7 +254,7 @@ class SearchLoop:
             requirements=tuple(r.text for r in self._requirements),
             metric=self._metric,
             costs=self._costs.of(candidate.design),
-            steps=budget.steps,
+            steps=steps_of(budget.steps, candidate, self._input),
             seconds=budget.seconds,
             left=self._allotment.left,
             seed=self._seed,

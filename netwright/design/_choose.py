@@ -62,6 +62,9 @@ def choose(
     Raises:
         ValueError: if there is no record, none with a finite `metric`, or one lacks a measurement.
     """
+    whole = [record for record in records if not record.candidate.is_shrunk]
+    # What has learned from smaller images only is shipped where there is nothing else.
+    records = whole if any(map(_has_learned, whole)) else records
     usable = usable_records(records, requirements, metric)
     for_learning = asks_for_learning(requirements)
     holding = [
@@ -92,6 +95,10 @@ def choose(
         best = min(holding, key=lambda r: ranking_key(r, metric))
         reason = f"{_name(best)} has the best {metric} on the validation split."
     return Choice(best, True, reason, prices)
+
+
+def _has_learned(record: Record) -> bool:
+    return record.status not in ("pruned", "died", "diverged")
 
 
 def _bad_end(requirement: Requirement, measured: Measurement) -> float:

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from netwright.finding import Measurement
 from netwright.learn._recipe import Recipe
 
-__all__ = ["Candidate", "Design", "Strategy"]
+__all__ = ["AXES", "Axis", "Candidate", "Design", "Strategy"]
+
+Axis = Literal["epochs", "rows", "resolution"]
+AXES: tuple[Axis, ...] = ("epochs", "rows", "resolution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,22 @@ class Candidate:
         design: what to build.
         fidelity: share of a full training, in (0, 1].
         parent: candidate whose trained weights to start from; None starts afresh.
+        axis: what a fidelity below 1 cuts: the "epochs", so that the training ends earlier; the
+            "rows", of which so many are looked at as often as in a full training; or the
+            "resolution", images of so many of the pixels, for as many steps as in a full training.
+            The cost is about the same.
     """
 
     number: int
     design: Design
     fidelity: float = 1.0
     parent: int | None = None
+    axis: Axis = "epochs"
+
+    @property
+    def is_shrunk(self) -> bool:
+        """Whether it is trained and measured on smaller images than the task's."""
+        return self.axis == "resolution" and self.fidelity < 1
 
 
 @runtime_checkable

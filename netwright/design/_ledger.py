@@ -250,6 +250,7 @@ def _candidate_to_json(candidate: Candidate) -> str:
         "design": json.loads(design_to_json(candidate.design)),
         "fidelity": candidate.fidelity,
         "parent": candidate.parent,
+        "axis": candidate.axis,
     }
     return json.dumps(content)
 
@@ -257,7 +258,8 @@ def _candidate_to_json(candidate: Candidate) -> str:
 def _candidate_of(trial: "optuna.trial.FrozenTrial") -> Candidate:
     content = json.loads(trial.user_attrs["candidate"])
     design = design_from_json(json.dumps(content["design"]))
-    return Candidate(content["number"], design, content["fidelity"], content["parent"])
+    axis = content.get("axis", "epochs")  # ledgers of before there were others have none
+    return Candidate(content["number"], design, content["fidelity"], content["parent"], axis)
 
 
 def _record_to_json(record: Record) -> str:

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from netwright.design._design import Candidate, Design
+from netwright.design._design import AXES, Axis, Candidate, Design
 from netwright.design._ranking import (
     asks_for_learning,
     higher_is_better,
@@ -50,6 +50,7 @@ class SuccessiveHalving:
         *,
         requirements: Sequence[Requirement] = (),
         metric: str = "accuracy",
+        axis: Axis = "epochs",
     ) -> None:
         """Plan the rungs.
 
@@ -57,10 +58,13 @@ class SuccessiveHalving:
             designs: what to try, smallest first; names must differ.
             requirements: a design that surely meets them all early on wins.
             metric: the quantity that ranks networks.
+            axis: what the lower rungs cut: "epochs", "rows" or "resolution" (see `Candidate`).
 
         Raises:
-            ValueError: if there is no design, or two share a name.
+            ValueError: if there is no design, two share a name, or there is no such axis.
         """
+        if axis not in AXES:
+            raise ValueError(f"`axis` must be one of {', '.join(AXES)}; got {axis!r}.")
         if not designs:
             raise ValueError("`designs` is empty: there is nothing to search among.")
         names = [design.name for design in designs]
@@ -70,6 +74,7 @@ class SuccessiveHalving:
         self._order = {name: place for place, name in enumerate(names)}
         self._requirements = tuple(requirements)
         self._metric = metric
+        self._axis: Axis = axis
         self._records: list[Record] = []
         self._pending: list[Candidate] = []
         self._plan = _plan(len(designs))  # rungs to come: (number of candidates, fidelity of each)
@@ -119,7 +124,7 @@ class SuccessiveHalving:
     def _open(self, designs: list[Design]) -> None:
         _, fidelity = self._plan.pop(0)
         for design in designs:
-            self._queue.append(Candidate(self._number, design, fidelity))
+            self._queue.append(Candidate(self._number, design, fidelity, axis=self._axis))
             self._number += 1
 
     def _finalists(self) -> list[Design]:

@@ -61,7 +61,7 @@ def board_of(board: Sequence[LeaderboardRow]) -> dict[str, Any]:
             *metrics,
             _quantity(row.size, "bytes"),
             CellView("–") if row.params is None else CellView(f"{row.params:,}", str(row.params)),
-            CellView(f"{row.fidelity:.0%}" if row.fidelity else "–", f"{row.fidelity:.6g}"),
+            CellView(_share(row) if row.fidelity else "–", f"{row.fidelity:.6g}"),
             CellView(_duration(row.seconds) if row.seconds else "–", f"{row.seconds:.6g}"),
             CellView("–") if row.parent is None else CellView(str(row.parent), str(row.parent)),
         ]
@@ -69,6 +69,11 @@ def board_of(board: Sequence[LeaderboardRow]) -> dict[str, Any]:
     left_out = len(board) - len(rows)
     note = f"{left_out:,} more candidates are in the run's ledger." if left_out else ""
     return {"metrics": names, "rows": rows, "note": note}
+
+
+def _share(row: LeaderboardRow) -> str:
+    of = {"rows": " of the rows", "resolution": " of the pixels"}.get(row.axis, "")
+    return f"{row.fidelity:.0%}" + (of if row.fidelity < 1 else "")
 
 
 def _duration(seconds: float) -> str:
@@ -220,7 +225,7 @@ def _hover(row: LeaderboardRow, word: str, score: Measurement) -> str:
             value = format_value(m.value, m.unit)
             parts.append(value if m.unit == "MACs" else f"{_word(key)} {value}")
     if row.fidelity < 1:
-        parts.append(f"{row.fidelity:.0%} of a training")
+        parts.append(f"{_share(row)} of a training" if row.axis == "epochs" else _share(row))
     return ", ".join(parts)
 
 

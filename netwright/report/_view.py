@@ -66,6 +66,7 @@ class LeaderboardRow:
         size: bytes as shipped; None when not known.
         params: number of parameters; None when not known.
         fidelity: share of a full training, in (0, 1].
+        axis: what was cut to that share: "epochs", "rows" or "resolution".
         seconds: what it cost.
         parent: number of the candidate whose weights it started from.
         chosen: whether this is the network that was shipped.
@@ -85,6 +86,7 @@ class LeaderboardRow:
     chosen: bool = False
     note: str = ""
     costs: Mapping[str, Measurement] = field(default_factory=dict)
+    axis: str = "epochs"
 
 
 @dataclass(frozen=True, slots=True)

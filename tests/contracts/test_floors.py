@@ -27,6 +27,7 @@ FLOORS = (
         "_candidate_facts",
         "_costs",
         "_evaluate",
+        "_fidelity",
         "_moments",
         "_reachable",
         "_refit",

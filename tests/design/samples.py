@@ -59,6 +59,7 @@ FAMILIES = {
         ],
         "number_width": 3,
     },
+    "plain_cnn": {"widths": [4, 6], "strides": [1, 2], "hidden": 7, "p_drop": 0.1},
     "residual_cnn": {"widths": [4, 8], "blocks": [0, 1], "squeeze": True, "p_drop_block": 0.1},
     "small_cnn": {"stem": 4, "widths": [6, 8], "strides": [2, 1], "p_drop": 0.1},
     "table_mlp": {"width": 8, "depth": 1, "numbers": "periodic", "number_width": 3},
@@ -78,7 +79,7 @@ TARGETS = {"class": CLASS, "labels": LABELS, "value": VALUE, "values": VALUES}
 
 KIND = {name: name.split("_")[0] for name in FAMILIES if name.startswith(("table", "text"))}
 KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table", "tiny_cells": "image"}
-KIND |= {"cells": "image", "macro_cnn": "image", "macro_mlp": "table"}
+KIND |= {"cells": "image", "plain_cnn": "image", "macro_cnn": "image", "macro_mlp": "table"}
 
 
 def reads(family: str, where: str) -> bool:
@@ -123,11 +124,12 @@ def design(name: str) -> Design:
     return Design(name, "small_cnn", {"stem": 4}, Recipe())
 
 
-def record(number, *, status="steps", fidelity=1.0, **measured) -> Record:
+def record(number, *, status="steps", fidelity=1.0, axis="epochs", **measured) -> Record:
     """A record of candidate `number`; measurements by name, plain numbers are exact."""
     units = {"size": "bytes", "params": "parameters"}
     found = {
         name: m if isinstance(m, Measurement) else exactly(m, units.get(name.split()[0], ""))
         for name, m in measured.items()
     }
-    return Record(Candidate(number, design(f"design {number}"), fidelity), found, 1.0, status)
+    candidate = Candidate(number, design(f"design {number}"), fidelity, axis=axis)
+    return Record(candidate, found, 1.0, status)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -153,3 +154,12 @@ def test_order_of_the_records_changes_nothing(order):
     records = [trained(0, 0.95, 50), trained(1, 0.95, 50), trained(2, 0.95, 50)]
     for requirements in ([], BOTH):
         assert chosen([records[i] for i in order], requirements)[0] == 0
+
+
+def test_what_saw_smaller_images_only_is_shipped_where_there_is_nothing_else():
+    small = trained(0, 0.99, 5, fidelity=0.25, axis="resolution")
+    whole = trained(1, 0.91, 5)
+    assert chosen([small, whole], BOTH)[0] == 1
+    assert chosen([small], BOTH)[0] == 0
+    lost = replace(whole, status="diverged")
+    assert chosen([small, lost], BOTH)[0] == 0

@@ -10,7 +10,7 @@ Notation: `reduction` = eta, `least` = r / R, rung = k.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from netwright.design._design import Candidate, Strategy
+from netwright.design._design import AXES, Axis, Candidate, Strategy
 from netwright.design.spaces._space import Space
 from netwright.design.strategies._awaited import Awaited
 from netwright.design.strategies._fitness import Fitness, fitness
@@ -24,8 +24,7 @@ __all__ = ["Asha"]
 class Asha:
     """Asynchronous successive halving around a strategy.
 
-    A fidelity is a share of a full training. What is cut to that share is up to whoever trains:
-    epochs or steps, rows of the training split, or pixels.
+    A fidelity is a share of a full training: of its epochs, of the rows, or of the pixels.
 
     Deterministic: the same measurements, told in the same order, give the same candidates.
     """
@@ -42,6 +41,7 @@ class Asha:
         reduction: int = 3,
         least: float = 1 / 9,
         inherit: bool = False,
+        axis: Axis = "epochs",
         make_sampler: Callable[..., Strategy] = RandomCodes,
     ) -> None:
         """Plan the rungs.
@@ -59,11 +59,17 @@ class Asha:
                 `reduction`.
             inherit: whether a candidate that goes up starts from the weights it had (`parent`) and
                 is trained for the difference alone; else it is trained afresh.
+            axis: what the lower rungs cut: "epochs", "rows" or "resolution" (see `Candidate`).
             make_sampler: makes the strategy inside, with the arguments that all share.
 
         Raises:
-            ValueError: if a number is out of its range.
+            ValueError: if a number is out of its range, or `inherit` is asked of another axis than
+                "epochs": a training on other data is not the first part of a longer one.
         """
+        if axis not in AXES or (inherit and axis != "epochs"):
+            raise ValueError(
+                f"`axis` must be one of {', '.join(AXES)}, and epochs with `inherit`; got {axis!r}."
+            )
         if reduction < 2 or not 0 < least <= 1:
             raise ValueError(
                 f"`reduction` must be at least 2 and `least` in (0, 1]; got {reduction} and "
@@ -88,6 +94,7 @@ class Asha:
             share - (rungs[k - 1] if inherit and k else 0) for k, share in enumerate(rungs)
         ]
         self._reduction, self._inherit = reduction, inherit
+        self._axis: Axis = axis
         self._requirements, self._metric = tuple(requirements), metric
         self._out: Awaited[tuple[int, Candidate | None]] = Awaited()  # rung, asked inside
         self._told: list[list[tuple[Fitness, int, Candidate]]] = [[] for _ in rungs]
@@ -114,11 +121,13 @@ class Asha:
                 self._promoted.add(below.number)
                 self._left[rung] -= 1
                 parent = below.number if self._inherit else None
-                return self._out.send(below.design, self._costs[rung], (rung, None), parent=parent)
+                return self._out.send(
+                    below.design, self._costs[rung], (rung, None), parent=parent, axis=self._axis
+                )
         inner = self._sampler.ask() if self._left[0] else None
         if inner is not None:
             self._left[0] -= 1
-            return self._out.send(inner.design, self._costs[0], (0, inner))
+            return self._out.send(inner.design, self._costs[0], (0, inner), axis=self._axis)
         if self._left[0]:  # the space holds fewer designs than were planned
             self._shrink()
             return self.ask()

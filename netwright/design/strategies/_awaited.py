@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar
 
-from netwright.design._design import Candidate, Design
+from netwright.design._design import Axis, Candidate, Design
 
 __all__ = ["Awaited"]
 
@@ -36,7 +36,13 @@ class Awaited(Generic[Note]):
         return tuple(note for _, note in self._out.values())
 
     def send(
-        self, design: Design, fidelity: float, note: Note, *, parent: int | None = None
+        self,
+        design: Design,
+        fidelity: float,
+        note: Note,
+        *,
+        parent: int | None = None,
+        axis: Axis = "epochs",
     ) -> Candidate:
         """Number a candidate and wait for it.
 
@@ -45,8 +51,9 @@ class Awaited(Generic[Note]):
             fidelity: share of a full training that it gets.
             note: what the strategy wants back with it.
             parent: number of the candidate whose weights it starts from, if any.
+            axis: what the fidelity cuts.
         """
-        candidate = Candidate(self.n_sent, design, fidelity, parent)
+        candidate = Candidate(self.n_sent, design, fidelity, parent, axis)
         self._out[candidate.number] = (candidate, note)
         self.n_sent += 1
         return candidate

@@ -89,3 +89,16 @@ def test_what_failed_does_not_go_up_while_others_may():
 def test_arguments_are_checked(arguments):
     with pytest.raises(ValueError, match="`reduction` must be at least 2"):
         Asha(Hill(), n_candidates=3, **arguments)
+
+
+@pytest.mark.parametrize("axis", ["epochs", "rows", "resolution"])
+def test_the_axis_goes_with_every_candidate(axis):
+    asked = search(Asha(Hill(), n_candidates=9, axis=axis))
+    assert {c.axis for c in asked} == {axis}
+    assert {c.is_shrunk for c in asked if c.fidelity < 1} == {axis == "resolution"}
+    assert not any(c.is_shrunk for c in asked if c.fidelity == 1)
+
+
+def test_trainings_on_other_data_cannot_be_continued():
+    with pytest.raises(ValueError, match="and epochs with `inherit`; got 'rows'"):
+        Asha(Hill(), n_candidates=9, axis="rows", inherit=True)
