@@ -35,8 +35,9 @@ class Measurement:
         n: how many samples (or timings) it rests on.
         unit: base unit: "" for ratios, "bytes", "s", "MACs", "parameters", "nats" or "target".
         method: how the interval was made: "exact", "wilson", "clopper-pearson", "combined
-            proportions", "bootstrap", "delong", "newcombe", "order statistics", "range" (smallest
-            and largest of a few measurements), or "none" (no number: see `unresolved`).
+            proportions", "bootstrap", "delong", "newcombe", "agresti-min", "order statistics",
+            "range" (smallest and largest of a few measurements), or "none" (no number: see
+            `unresolved`).
         successes: for proportions, how many of `n`; None otherwise.
         confidence: probability that the interval covers the truth.
         note: what a reader must know, for example the number of bins.

@@ -5,7 +5,8 @@ Which one? For classes that are about equally frequent `accuracy`, else `balance
 large errors, `mae` does not, `r2` has no unit. Functions that end in `_labels` (and `exact_match`)
 are for several labels at once. `macs` and `parameters` count, `latency` and `memory` measure, on
 this machine; `LatencyTable` predicts latency without a file to time. Intervals: `proportion` for
-rates, `bootstrap` for functions of means, `percentile` for timings.
+rates, `rate_drop` for two rates on the same rows, `bootstrap` for functions of means, `percentile`
+for timings.
 """
 
 from netwright._intervals import Interval, clopper_pearson, proportion, wilson
@@ -32,6 +33,7 @@ from netwright.measure._likelihood import log_loss, log_loss_labels
 from netwright.measure._macs import LayerCost, LayerCosts, macs, parameters
 from netwright.measure._memory import Footprint, footprint, memory
 from netwright.measure._operations import Operation, operations
+from netwright.measure._paired import rate_drop
 from netwright.measure._ranking import auroc, auroc_labels
 from netwright.measure._regression import mae, r2, rmse
 from netwright.measure._subject import Subject
@@ -76,6 +78,7 @@ __all__ = [
     "percentile",
     "proportion",
     "r2",
+    "rate_drop",
     "reliability",
     "reliability_labels",
     "resampled_means",

@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import pytest
+
+from netwright.claims import _lenets, f3
+from netwright.data import SealedSplit, TensorSplit, load
+from netwright.finding import Measurement
+
+
+@pytest.mark.claim
+@pytest.mark.slow
+def test_claim_is_met(shared_data):
+    found = f3.run(full=False, seed=0)
+    assert found.judgement.verdict == "met", found.summary
+    assert found.seconds < 90
+
+
+@pytest.fixture(scope="module")
+def few(shared_data):
+    """Mnist with 200 test rows."""
+    task = load("mnist", seed=0)
+    test = task.test.open("tests")
+    few = TensorSplit(test.x[:200], test.y[:200], test.rows[:200])
+    return replace(task, test=SealedSplit(few))
+
+
+@pytest.fixture
+def brief(monkeypatch, few):
+    monkeypatch.setattr(f3, "load", lambda name, seed: few)
+    monkeypatch.setattr(_lenets, "train", lambda *arguments, **rest: None)
+
+
+def test_stages_stand_beside_the_papers(brief, monkeypatch):
+    won = Measurement(value=-0.02, low=-0.03, high=-0.01, n=10_000)
+    monkeypatch.setattr(f3, "rate_drop", lambda before, after: won)
+    found = f3.run(full=False, seed=0)
+    stages, layers = found.evidence
+    assert [row[0] for row in stages.rows] == ["LeNet-300-100"] * 4 + ["LeNet-5"] * 4
+    for rows in (stages.rows[:4], stages.rows[4:]):
+        assert list(row[2] for row in rows) == sorted((row[2] for row in rows), reverse=True)
+        assert rows[0][3] == 1
+    assert [row[2] for row in stages.rows[::4]] == [1066.4, 1724.3]
+    assert [row[6] for row in stages.rows[3::4]] == [40.2, 39.2]  # of the paper, from its kB
+    assert len(layers.rows) == 7
+    assert found.judgement.verdict == "met"
+
+
+def test_a_loss_beyond_the_interval_breaks_the_claim(brief, monkeypatch):
+    lost = Measurement(value=0.02, low=0.01, high=0.03, n=10_000)
+    monkeypatch.setattr(f3, "rate_drop", lambda before, after: lost)
+    assert f3.run(full=False, seed=0).judgement.verdict == "broken"
+
+
+def test_a_file_that_is_too_large_breaks_the_claim(brief, monkeypatch):
+    won = Measurement(value=-0.02, low=-0.03, high=-0.01, n=10_000)
+    monkeypatch.setattr(f3, "rate_drop", lambda before, after: won)
+    monkeypatch.setattr(f3, "_QUICK", {"LeNet-300-100": 25.0, "LeNet-5": 1000.0})
+    assert f3.run(full=False, seed=0).judgement.verdict == "broken"
