@@ -1,11 +1,10 @@
-"""Networks of a thousand weights: two cells of five edges, with an operation on each edge.
+"""Networks of a few thousand weights: cells of five edges, with an operation on each edge.
 
 Paper:    Dong, Yang. NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search.
           ICLR 2020, arXiv:2001.00326, figure 1 (a stem, cells whose nodes add what their edges
           bring, a halving block between cells).
-Departs:  three nodes instead of four, one cell a stage instead of five, four operations instead of
-          five, and no edge from the input to the output: 1,024 cells. Batch normalisation stands
-          before the ReLU.
+Departs:  no edge from the input to the output, so 3,125 cells; one cell a stage instead of five.
+          Batch normalisation stands before the ReLU.
 Notation: `EDGES` = (source, node) of each edge; 0 is the input, 3 the output.
 """
 
@@ -98,6 +97,7 @@ def tiny_cells(
     *,
     edges: Sequence[str] = ("conv3x3", "identity", "conv3x3", "identity", "conv3x3"),
     widths: Sequence[int] = (8, 16),
+    stem_stride: int = 1,
 ) -> nn.Sequential:
     """Build a stem, one cell a width with a halving convolution between, and a head.
 
@@ -106,22 +106,25 @@ def tiny_cells(
         edges: operation on each of the five edges: input to node 1, input to node 2, node 1 to node
             2, node 1 to the output, node 2 to the output; "none" leaves an edge out.
         widths: channels of each cell.
+        stem_stride: of the first convolution; 2 halves the image before the first cell.
 
     Returns:
         A sequence: normalise, stem, cell1, (halve2, cell2 ..) pool, head(, denormalise).
 
     Raises:
-        ValueError: if the input is no image, there are not five edges or no width, or an operation
-            is unknown.
+        ValueError: if the input is no image, there are not five edges or no width, the stride is
+            not positive, or an operation is unknown.
     """
     require_kind(schema, "image", "tiny_cells")
+    if stem_stride < 1:
+        raise ValueError(f"`stem_stride` must be at least 1; got {stem_stride}.")
     if len(edges) != len(EDGES):
         raise ValueError(f"`edges` must name {len(EDGES)} operations; got {len(edges)}.")
     if not widths:
         raise ValueError("`widths` must have a number for each cell; got none.")
     layers: list[tuple[str, nn.Module]] = [
         ("normalise", first_image_layer(schema)),
-        ("stem", ConvNorm(schema.input.shape[0], widths[0])),
+        ("stem", ConvNorm(schema.input.shape[0], widths[0], stride=stem_stride)),
         ("cell1", tiny_cell(widths[0], edges)),
     ]
     for number, width in enumerate(widths[1:], start=2):

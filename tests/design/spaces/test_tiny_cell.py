@@ -1,4 +1,4 @@
-"""The 1,024 codes: what they build, and which of them build the same."""
+"""The 3,125 codes: what they build, and which of them build the same."""
 
 import itertools
 
@@ -17,21 +17,21 @@ from ..samples import CLASS, INPUTS
 SCHEMA = Schema(INPUTS["image 1x8x8"], CLASS)
 SPACE = tiny_cell_space(SCHEMA)
 OPTIONS = SPACE.decisions[0].options
-CODES = list(itertools.product(range(4), repeat=5))
+CODES = list(itertools.product(range(5), repeat=5))
 CANONICAL = {code: SPACE.canonical(code) for code in CODES}
 
 
-def test_space_has_1024_codes_of_five_decisions():
+def test_space_has_3125_codes_of_five_decisions():
     assert isinstance(SPACE, Space)
-    assert count(SPACE) == 1024
+    assert count(SPACE) == 3125
     assert [d.options for d in SPACE.decisions] == [
-        ("none", "identity", "conv3x3", "avgpool3x3")
+        ("none", "identity", "conv1x1", "conv3x3", "avgpool3x3")
     ] * 5
     assert not any(d.ordered for d in SPACE.decisions)
 
 
 def test_canonical_is_a_choice_of_one_code_for_each_network():
-    assert len(set(CANONICAL.values())) == 265
+    assert len(set(CANONICAL.values())) == 1176
     for code, chosen in CANONICAL.items():
         assert CANONICAL[chosen] == chosen
         assert sum(map(bool, chosen)) <= sum(map(bool, code))
@@ -39,19 +39,19 @@ def test_canonical_is_a_choice_of_one_code_for_each_network():
 
 def test_equal_networks_alone_share_a_name():
     names = {code: SPACE.design(code).name for code in CODES}
-    assert len(set(names.values())) == 265
+    assert len(set(names.values())) == 1176
     for one, other in itertools.pairwise(CODES):
         assert (names[one] == names[other]) == (CANONICAL[one] == CANONICAL[other])
-    assert names[2, 1, 0, 3, 2] == SPACE.design((1, 2, 0, 2, 3)).name  # nodes change places
+    assert names[3, 1, 0, 4, 3] == SPACE.design((1, 3, 0, 3, 4)).name  # nodes change places
 
 
 @pytest.mark.parametrize(
     ("code", "chosen"),
     [
-        ((2, 2, 2, 0, 0), (0, 0, 0, 0, 0)),  # nothing reaches the output
-        ((0, 0, 2, 2, 2), (0, 0, 0, 0, 0)),  # nothing leaves the input
-        ((2, 3, 0, 1, 0), (0, 1, 0, 0, 2)),  # node 2 leads nowhere; identity on either side
-        ((2, 0, 2, 0, 2), (2, 0, 2, 0, 2)),  # three in a row stay three
+        ((3, 3, 3, 0, 0), (0, 0, 0, 0, 0)),  # nothing reaches the output
+        ((0, 0, 3, 3, 3), (0, 0, 0, 0, 0)),  # nothing leaves the input
+        ((3, 4, 0, 1, 0), (0, 1, 0, 0, 3)),  # node 2 leads nowhere; identity on either side
+        ((3, 0, 2, 0, 3), (3, 0, 2, 0, 3)),  # three in a row stay three
     ],
 )
 def test_edges_that_compute_nothing_are_folded(code, chosen):
@@ -61,7 +61,8 @@ def test_edges_that_compute_nothing_are_folded(code, chosen):
 # What a cell computes, without torch: convolutions are nonlinear maps of their own, means one
 # linear map that they share.
 RANDOM = np.random.default_rng(0)
-MATRICES, OFFSETS, MEAN = RANDOM.normal(size=(5, 3, 3)), RANDOM.normal(size=(5, 3)), np.eye(3) / 3
+MATRICES, OFFSETS = RANDOM.normal(size=(2, 5, 3, 3)), RANDOM.normal(size=(2, 5, 3))  # of each size
+MEAN = np.eye(3) / 3
 MEAN[0, 1] = 0.4
 X = RANDOM.normal(size=3)
 
@@ -71,7 +72,12 @@ def computed(code, order):
     apply = {
         "identity": lambda x, edge: x,
         "avgpool3x3": lambda x, edge: MEAN @ x,
-        "conv3x3": lambda x, edge: np.tanh(MATRICES[number[edge]] @ x + OFFSETS[number[edge]]),
+        "conv1x1": lambda x, edge: np.tanh(
+            MATRICES[0, number[edge]] @ x + OFFSETS[0, number[edge]]
+        ),
+        "conv3x3": lambda x, edge: np.tanh(
+            MATRICES[1, number[edge]] @ x + OFFSETS[1, number[edge]]
+        ),
     }
     number = dict(zip(live_convolutions(code), order, strict=False))
     states = {0: X}
@@ -88,7 +94,7 @@ def live(code):
 
 
 def live_convolutions(code):
-    return [edge for edge in live(code) if code[edge] == 2]
+    return [edge for edge in live(code) if code[edge] in (2, 3)]
 
 
 def all_outputs(code):
@@ -141,5 +147,5 @@ def test_other_inputs_and_codes_are_refused():
         tiny_cell_space(Schema(INPUTS["text"], CLASS))
     with pytest.raises(ValueError, match="has 5 numbers; got 4"):
         SPACE.design((0, 0, 0, 0))
-    with pytest.raises(ValueError, match="'input to node 2' has 4 options.*; got 4"):
-        SPACE.canonical((0, 4, 0, 0, 0))
+    with pytest.raises(ValueError, match="'input to node 2' has 5 options.*; got 5"):
+        SPACE.canonical((0, 5, 0, 0, 0))
