@@ -6,16 +6,23 @@ of them. `search` answers several `Query`s about one ReLU network of few inputs 
 arithmetic; `verify(..., proof=...)` also writes a certificate, which `check_proof` has checked by
 code that shares nothing with the prover.
 
-`certify_ball` bounds networks of convolutions, poolings, branches and smooth activations as well
-(`read_bounded`; `intervals`, `linear_bounds`, `tighten` and `optimised_bounds` are its parts), and
-says for which images the class cannot change within a distance. It is not complete.
+`certify_ball` bounds networks of convolutions, attention, branches, smooth activations and int8
+rounding as well (`read_bounded`; `intervals`, `linear_bounds`, `tighten` and `optimised_bounds` are
+its parts), and says for which images the class cannot change within a distance; `certify_box` for
+any boxes, such as words that may be replaced (`read_text`). Neither is complete.
 
 For any classifier of any size, `certify_smoothed` certifies the vote of noisy copies inside l2
 balls, with a stated probability; `predict_smoothed` gives that vote.
 """
 
 from netwright.audits.verify._affine_onnx import read_affine
-from netwright.audits.verify._certify import Certified, certify_ball, read_bounded
+from netwright.audits.verify._certify import (
+    Certified,
+    certify_ball,
+    certify_box,
+    read_bounded,
+    read_text,
+)
 from netwright.audits.verify._checker import ProofError, check_tree
 from netwright.audits.verify._falsify import falsify
 from netwright.audits.verify._instances import (
@@ -42,7 +49,7 @@ from netwright.audits.verify._smoothing import (
     certify_smoothed,
     predict_smoothed,
 )
-from netwright.audits.verify._steps import Embedded, read_embedded, read_program
+from netwright.audits.verify._steps import Embedded, read_program
 from netwright.audits.verify._verify import UnsoundError, Verdict, verify
 from netwright.audits.verify._vnnlib import (
     Constraint,
@@ -75,6 +82,7 @@ __all__ = [
     "UnsoundError",
     "Verdict",
     "certify_ball",
+    "certify_box",
     "certify_smoothed",
     "check_proof",
     "check_tree",
@@ -89,10 +97,10 @@ __all__ = [
     "queries",
     "read_affine",
     "read_bounded",
-    "read_embedded",
     "read_instances",
     "read_nnet",
     "read_program",
+    "read_text",
     "read_vnnlib",
     "search",
     "tighten",

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from netwright.artefact._export import export_network
 from netwright.artefact._file import load_model
-from netwright.artefact._graph import from_seam, parse_graph
+from netwright.artefact._graph import Graph, from_seam, parse_graph
 from netwright.audits.verify._program import Program
 from netwright.audits.verify._propagate import (
     Box,
@@ -17,10 +18,10 @@ from netwright.audits.verify._propagate import (
     optimised_bounds,
     tighten,
 )
-from netwright.audits.verify._steps import read_program
+from netwright.audits.verify._steps import Embedded, read_embedded, read_program
 from netwright.audits.verify._threads import one_thread
 
-__all__ = ["Certified", "certify_ball", "read_bounded"]
+__all__ = ["Certified", "certify_ball", "certify_box", "read_bounded", "read_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +40,58 @@ class Certified:
     method: tuple[str, ...]
 
 
-def read_bounded(source: Path | str | bytes) -> Program:
-    """Read the network inside an ONNX file, to be bounded.
+def read_bounded(
+    source: Path | str | bytes | nn.Module,
+    *,
+    sample: Float[Tensor, "batch *features"] | None = None,
+) -> Program:
+    """Read the network inside an ONNX file, or trace a module, to be bounded.
 
     Args:
-        source: the file, or its content.
+        source: the file, or its content, or a module of one tensor to one tensor.
+        sample: inputs of the module, whose values do not matter; not used for a file.
 
     Raises:
         NetworkError: if it holds operations that cannot be bounded; names all of them.
-        ArtefactError: if the file is damaged.
-        FileNotFoundError: if there is none.
+        ArtefactError: if the file is damaged, or the module cannot be traced.
+        FileNotFoundError: if there is no such file.
+        TypeError: if a module comes without a sample.
     """
+    return read_program(_graph(source, sample))
+
+
+def read_text(source: Path | str | bytes | nn.Module, tokens: Int[Tensor, "1 time"]) -> Embedded:
+    """Read a network of tokens from its embedding on, for one text, to be bounded.
+
+    What depends on the tokens otherwise, such as the mask of padding, is fixed by the text.
+
+    Args:
+        source: an ONNX file, or its content, or a module.
+        tokens: of the text.
+
+    Raises:
+        NetworkError: if it holds operations that cannot be bounded, or not one embedding.
+        ArtefactError: if the file is damaged, or the module cannot be traced.
+        FileNotFoundError: if there is no such file.
+    """
+    return read_embedded(_graph(source, tokens), tokens)
+
+
+def _graph(source: Path | str | bytes | nn.Module, sample: Tensor | None) -> Graph:
     if isinstance(source, bytes):
         import onnx
 
         model = onnx.load_model_from_string(source)
+    elif isinstance(source, nn.Module):
+        if sample is None:
+            raise TypeError(
+                "`sample` must be given with a module, so that it can be traced: one or more "
+                "inputs, whose values do not matter."
+            )
+        model = export_network(source, sample, output="outputs")
     else:
         model = load_model(Path(source))
-    return read_program(from_seam(parse_graph(model)))
+    return from_seam(parse_graph(model))
 
 
 def certify_ball(
@@ -93,14 +128,37 @@ def certify_ball(
     down = torch.nextafter(centre - linf, torch.tensor(-torch.inf, dtype=torch.float64))
     up = torch.nextafter(centre + linf, torch.tensor(torch.inf, dtype=torch.float64))
     down, up = down.clamp(least, most), up.clamp(least, most)
-    margin = torch.full((len(x),), -torch.inf, dtype=torch.float64)
-    method = [""] * len(x)
-    open_ = torch.arange(len(x))
+    return certify_box(program, down, up, labels, steps=steps)
+
+
+def certify_box(
+    program: Program,
+    low: Float[Tensor, "batch *features"],
+    high: Float[Tensor, "batch *features"],
+    labels: Int[Tensor, "batch"],
+    *,
+    steps: int = 20,
+) -> Certified:
+    """Bound how far each class stays ahead, over all inputs of a box.
+
+    Args:
+        program: of `read_bounded`; its output is one number a class.
+        low: least inputs, float64.
+        high: largest inputs, float64.
+        labels: the class of each box.
+        steps: of the optimisation of slopes, where cheaper bounds do not suffice; 0 for none.
+
+    Raises:
+        NetworkError: if the graph mixes the rows of a batch.
+    """
+    margin = torch.full((len(low),), -torch.inf, dtype=torch.float64)
+    method = [""] * len(low)
+    open_ = torch.arange(len(low))
     with torch.no_grad(), one_thread():
         for name in ("intervals", "linear", "tightened", "optimised"):
             if not len(open_) or (name == "optimised" and not steps):
                 break
-            box = intervals(program, down[open_], up[open_])
+            box = intervals(program, low[open_], high[open_])
             if name in ("tightened", "optimised"):
                 tighten(box)
             found = _margins(box, labels[open_], name, steps).nan_to_num(nan=-torch.inf)

@@ -1,7 +1,7 @@
 """Read a graph as steps that can be bounded, or name what cannot be."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,36 @@ class Embedded:
         table: of all tokens, float64 (tokens, features).
         tokens: the rows of `table` that `x` is made of, (1, time).
     """
+
+    def hull(
+        self, choices: Sequence[Collection[int]]
+    ) -> tuple[Float[Tensor, "1 time features"], Float[Tensor, "1 time features"]]:
+        """Return the box of the embeddings that words may take.
+
+        Jia, Raghunathan, Goeksel, Liang. Certified Robustness to Adversarial Word Substitutions.
+        EMNLP 2019, arXiv:1909.00986.
+
+        Args:
+            choices: for each place, the tokens that may stand there beside the text's own.
+
+        Returns:
+            Least and largest embeddings, to be given to `certify_box`.
+
+        Raises:
+            ValueError: if there is not one set for each place, or the network looks up other things
+                than the text's tokens, such as pairs of them.
+        """
+        if len(choices) != self.tokens.shape[1]:
+            raise ValueError(
+                f"`choices` must have a set for each of the {self.tokens.shape[1]} rows that the "
+                f"network looks up; got {len(choices)}."
+            )
+        rows = [
+            self.table[[int(own), *others]]
+            for own, others in zip(self.tokens[0], choices, strict=True)
+        ]
+        low, high = ([f(r, 0) for r in rows] for f in (torch.amin, torch.amax))
+        return torch.stack(low)[None], torch.stack(high)[None]
 
     program: Program
     x: Float[Tensor, "1 time features"]

@@ -4,11 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from netwright.audits.verify._affine_onnx import read_affine
+from netwright.artefact._export import export_network
+from netwright.artefact._graph import from_seam, parse_graph
+from netwright.audits.verify._affine_onnx import affine_relu, read_affine
 from netwright.audits.verify._falsify import falsify
 from netwright.audits.verify._layerwise import decide
 from netwright.audits.verify._network import AffineReLU, read_nnet
@@ -19,6 +24,9 @@ from netwright.audits.verify._threads import one_thread
 from netwright.audits.verify._together import Task, search_together
 from netwright.audits.verify._vnnlib import Property, PropertyError, format_witness, read_vnnlib
 from netwright.audits.verify._witness import Replay, Witness
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["UnsoundError", "Verdict", "verify"]
 
@@ -58,13 +66,14 @@ class Verdict:
 
 
 def verify(
-    network: Path | str | AffineReLU,
+    network: Path | str | AffineReLU | nn.Module,
     prop: Path | str | Property,
     *,
     timeout: float = 60.0,
     proof: Path | str | None = None,
     workers: int = 1,
     watch: Callable[[int], None] = lambda n_boxes: None,
+    sample: Float[Tensor, "batch *features"] | None = None,
 ) -> Verdict:
     """Decide whether any input violates a property.
 
@@ -73,19 +82,21 @@ def verify(
 
     Args:
         network: an `.onnx` or `.nnet` file (inputs of a `.nnet` file are normalised ones), or
-            layers.
+            layers, or a module of one tensor to one tensor.
         prop: a VNN-LIB file, or a property.
         timeout: seconds; passed by what one batch of sub-problems takes, at most.
         proof: where to write a proof that `check_proof` accepts, if the property holds; may take
             several times as long as the verdict, within `timeout`.
         workers: processes that share a problem of few inputs which one does not decide in seconds.
         watch: told now and then how many sub-problems have been bounded.
+        sample: inputs of a module, whose values do not matter; None if it takes rows of as many
+            numbers as the property has inputs.
 
     Returns:
         The verdict. What holds was attacked before it is returned; what is violated was replayed.
 
     Raises:
-        ValueError: if a file cannot be read, or the two do not fit together.
+        ValueError: if a file cannot be read, a module not be traced, or the two do not fit.
         FileNotFoundError: if there is no such file.
         UnsoundError: if an attack breaks what was proved; a fault of this library.
     """
@@ -95,8 +106,8 @@ def verify(
     if workers < 1:
         raise ValueError(f"`workers` must be at least 1; got {workers}.")
     deadline = start + timeout
-    layers, model = _read_network(network)
     asked = prop if isinstance(prop, Property) else read_vnnlib(prop)
+    layers, model = _read_network(network, asked, sample)
     if (asked.n_inputs, asked.n_outputs) != (layers.n_inputs, layers.n_outputs):
         raise PropertyError(
             f"The property is about {asked.n_inputs} inputs and {asked.n_outputs} outputs; the "
@@ -110,9 +121,16 @@ def verify(
     return replace(verdict, seconds=time.perf_counter() - start)
 
 
-def _read_network(network: Path | str | AffineReLU) -> tuple[AffineReLU, Path | AffineReLU]:
+def _read_network(
+    network: Path | str | AffineReLU | nn.Module, asked: Property, sample: Tensor | None
+) -> "tuple[AffineReLU, Path | AffineReLU | onnx.ModelProto]":
     if isinstance(network, AffineReLU):
         return network, network
+    if isinstance(network, nn.Module):
+        like = next((p for p in network.parameters()), torch.zeros(0))
+        rows = torch.zeros(1, asked.n_inputs, dtype=like.dtype) if sample is None else sample
+        traced = export_network(network, rows, output="outputs")
+        return affine_relu(from_seam(parse_graph(traced))), traced
     path = Path(network)
     if path.suffix == ".nnet":
         layers = read_nnet(path).network

@@ -25,12 +25,12 @@ class Replay:
     The float32 inputs of a file are what it is run on, and what is reported.
     """
 
-    def __init__(self, prop: Property, model: "Path | AffineReLU") -> None:
+    def __init__(self, prop: Property, model: "Path | AffineReLU | onnx.ModelProto") -> None:
         """Keep what is needed; the session is made when a point is first tried.
 
         Args:
             prop: the property.
-            model: an ONNX file, or a network that comes from elsewhere; it is then run in float64.
+            model: ONNX, or a network that comes from elsewhere; it is then run in float64.
         """
         self.prop, self.model = prop, model
         self._session: Any = None
@@ -62,9 +62,10 @@ class Replay:
             if isinstance(self.model, AffineReLU):
                 self._session = start_session(to_model(self.model))
             else:
-                model = load_model(self.model)
+                model = load_model(self.model) if isinstance(self.model, Path) else self.model
                 model = cut_at_seam(model) if find_seam(model) is not None else model
-                self._session = start_session(model, name=str(self.model))
+                name = str(self.model) if isinstance(self.model, Path) else ""
+                self._session = start_session(model, name=name)
         return self._session
 
 

@@ -1,13 +1,20 @@
 """Files in, verdicts and counterexamples out."""
 
+from fractions import Fraction
+
 import numpy as np
 import onnxruntime
 import pytest
+import torch
+from torch import nn
 
 from netwright.audits.verify import (
     AffineReLU,
+    Constraint,
     NetworkError,
+    Property,
     PropertyError,
+    Region,
     UnsoundError,
     read_vnnlib,
     verify,
@@ -49,6 +56,28 @@ def test_files_are_decided_and_the_counterexample_is_real(tmp_path, network, lea
             assert found.text.startswith("sat\n((X_0 ") and found.text.endswith("))")
         else:
             assert (found.text, found.counterexample) == ("unsat", None)
+
+
+@pytest.mark.oracle
+def test_modules_are_decided_as_their_layers_are(network, least):
+    layers = []
+    for weight, bias in zip(network.weights, network.biases, strict=True):
+        layer = nn.Linear(*weight.T.shape, dtype=torch.float64, device="meta").to_empty(
+            device="cpu"
+        )
+        layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(bias)
+        layers += [layer, nn.ReLU()]
+    module = nn.Sequential(*layers[:-1])
+    for bound, outcome in ((least - 1e-6, "unsat"), (least + 1e-3, "sat")):
+        row = Constraint((), ((0, Fraction(1)),), Fraction(bound))
+        region = Region((Fraction(-1),) * 2, (Fraction(1),) * 2, ((row,),))
+        found = verify(module, Property(2, 2, (region,)))
+        assert found.outcome == outcome
+        if outcome == "sat":
+            x, y = (torch.tensor(v, dtype=torch.float64) for v in found.counterexample)
+            torch.testing.assert_close(module(x[None])[0], y)
+    with pytest.raises(ValueError, match="could not be exported"):
+        verify(module, Property(2, 2, (region,)), sample=torch.zeros(1, 3, dtype=torch.float64))
 
 
 @pytest.mark.oracle
