@@ -3,9 +3,12 @@
 Which one? Three stages, each after the other with training in between, take most of a file away at
 no loss: `prune_global` (or `prune_layers`), `share_weights`, and `encode`, which writes one `.nwz`
 file (docs/nwz.md). `prune_by_deviation` needs no shares, only a strength; `iterate` prunes
-step by step. `decode` reads a file; `_nwz_decode.py` does it alone, with numpy.
+step by step. Zeros make no network faster: `prune_channels` takes whole channels out, found by
+`channels` and weighed by `filter_norms` or, with data, `taylor`. `decode` reads a file;
+`_nwz_decode.py` does it alone, with numpy.
 """
 
+from netwright.compress._channels import Channels, channels
 from netwright.compress._codebook import CodeBook, Shared, codebook, share_weights
 from netwright.compress._huffman import code_lengths, code_words, huffman
 from netwright.compress._magnitude import (
@@ -20,19 +23,30 @@ from netwright.compress._magnitude import (
 )
 from netwright.compress._nwz import encode, from_arrays
 from netwright.compress._nwz_decode import NwzError, decode, read_about
+from netwright.compress._structured import (
+    Thinned,
+    filter_norms,
+    prune_channels,
+    remove_channels,
+    taylor,
+)
 from netwright.compress._weights import plain_state, settle, weights
 
 __all__ = [
+    "Channels",
     "CodeBook",
     "Kept",
     "Masked",
     "NwzError",
     "Shared",
+    "Thinned",
+    "channels",
     "code_lengths",
     "code_words",
     "codebook",
     "decode",
     "encode",
+    "filter_norms",
     "from_arrays",
     "huffman",
     "iterate",
@@ -40,10 +54,13 @@ __all__ = [
     "plain_state",
     "prune",
     "prune_by_deviation",
+    "prune_channels",
     "prune_global",
     "prune_layers",
     "read_about",
+    "remove_channels",
     "settle",
     "share_weights",
+    "taylor",
     "weights",
 ]
