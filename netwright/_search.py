@@ -19,11 +19,13 @@ from netwright.design import (
     Ledger,
     Record,
     Strategy,
+    asks_for_proof,
     build_network,
     choose,
     harden,
     pareto_front,
     portfolio,
+    provable_portfolio,
 )
 from netwright.finding import format_value
 from netwright.learn import Budget
@@ -93,7 +95,8 @@ def search(
     book = Ledger(folder, ledger)
     costs = Costs(task, requirements, folder)
     designs = []
-    for design in harden(portfolio(task.schema, len(task.train)), requirements):
+    propose = provable_portfolio if asks_for_proof(requirements) else portfolio
+    for design in harden(propose(task.schema, len(task.train)), requirements):
         costs.of(design, until_broken=True)
         journal.show(Event("costed", journal.elapsed, {"design": design.name}))
         designs.append(design)

@@ -12,11 +12,11 @@ from netwright.design._choose import Choice, choose
 from netwright.design._design import Candidate, Design, Strategy
 from netwright.design._draw import Block, blocks_of, draw
 from netwright.design._draw_cells import draw_cells
-from netwright.design._harden import harden
+from netwright.design._harden import asks_for_proof, harden
 from netwright.design._initialise import Initialisable, initialise
 from netwright.design._json import design_from_json, design_to_json
 from netwright.design._ledger import Ledger
-from netwright.design._portfolio import portfolio
+from netwright.design._portfolio import portfolio, provable_portfolio
 from netwright.design._price import Price, Rung, binding
 from netwright.design._ranking import pareto_front, shortfall
 from netwright.design._record import Record
@@ -35,6 +35,7 @@ __all__ = [
     "Rung",
     "Strategy",
     "SuccessiveHalving",
+    "asks_for_proof",
     "binding",
     "blocks_of",
     "build_network",
@@ -49,6 +50,7 @@ __all__ = [
     "load_weights",
     "pareto_front",
     "portfolio",
+    "provable_portfolio",
     "shortfall",
     "source",
 ]

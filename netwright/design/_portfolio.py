@@ -6,9 +6,10 @@ from typing import Any
 from netwright.data._schema import Schema
 from netwright.design._build_network import build_network
 from netwright.design._design import Design
+from netwright.design.families._ends import require_kind
 from netwright.learn._recipe import Recipe
 
-__all__ = ["portfolio"]
+__all__ = ["portfolio", "provable_portfolio"]
 
 
 def portfolio(schema: Schema, n_train: int) -> tuple[Design, ...]:
@@ -21,8 +22,7 @@ def portfolio(schema: Schema, n_train: int) -> tuple[Design, ...]:
     Raises:
         ValueError: if the schema's input kind is unknown or `n_train` is not positive.
     """
-    if n_train < 1:
-        raise ValueError(f"`n_train` must be positive; got {n_train}.")
+    _check(n_train)
     propose = {"image": _images, "table": _tables, "text": _texts}
     if schema.input.kind not in propose:
         raise ValueError(
@@ -30,6 +30,41 @@ def portfolio(schema: Schema, n_train: int) -> tuple[Design, ...]:
         )
     designs = propose[schema.input.kind](schema, n_train)
     return tuple(sorted(designs, key=lambda design: _n_parameters(design, schema)))
+
+
+def provable_portfolio(schema: Schema, n_train: int) -> tuple[Design, ...]:
+    """Propose designs whose robustness can be trained and proved, smallest first.
+
+    They have few layers, no statistics of batches and no means over the image, so that their bounds
+    stay tight.
+
+    Args:
+        schema: of a task with images.
+        n_train: rows of the training split.
+
+    Raises:
+        ValueError: if the inputs are no images or `n_train` is not positive.
+    """
+    _check(n_train)
+    require_kind(schema, "image", "plain_cnn")
+    # Trained by bounds a network underfits: images come as they are, and steps are large. The small
+    # one learns more a second, the medium one more in the end.
+    side = min(schema.input.shape[1:])
+    batch = 64 if n_train < 5_000 else 128 if n_train < 20_000 else 256
+    recipe = Recipe(learning_rate=1e-2, weight_decay=0.0, batch_size=batch)
+    strides = [1, 2] if side <= 14 else [2, 2] if side <= 40 else [2, 2, 2]
+
+    def plain(size: str, widths: list[int], hidden: int) -> Design:
+        widths = widths[: len(strides)]
+        parameters = {"widths": widths, "strides": strides, "hidden": hidden}
+        return Design(f"plain CNN, {size}", "plain_cnn", parameters, recipe)
+
+    return plain("small", [8, 16, 32], 64), plain("medium", [16, 32, 64], 100)
+
+
+def _check(n_train: int) -> None:
+    if n_train < 1:
+        raise ValueError(f"`n_train` must be positive; got {n_train}.")
 
 
 def _n_parameters(design: Design, schema: Schema) -> int:

@@ -1,8 +1,16 @@
 import pytest
+import torch
 
 from netwright import learn
 from netwright.data import Input, Schema
-from netwright.design import build_network, design_from_json, design_to_json, portfolio
+from netwright.design import (
+    build_network,
+    design_from_json,
+    design_to_json,
+    portfolio,
+    provable_portfolio,
+)
+from netwright.learn._bounds import bounded, margins, require_bounds
 
 from .samples import CLASS, INPUTS, VALUE, rows_for
 
@@ -76,7 +84,34 @@ def test_values_get_no_smoothed_labels(name):
         assert target is CLASS or all(d.recipe.label_smoothing == 0 for d in designs)
 
 
+@pytest.mark.parametrize("name", [name for name in INPUTS if "image" in name])
+def test_provable_proposals_are_bounded_tightly_and_read_the_task(name, generator):
+    schema = Schema(INPUTS[name], CLASS)
+    x = rows_for(schema, 4, generator)
+    for n_train in SIZES:
+        designs = provable_portfolio(schema, n_train)
+        assert [n_parameters(d, schema) for d in designs] == sorted(
+            n_parameters(d, schema) for d in designs
+        )
+        assert len({d.name for d in designs}) == len(designs) >= 2
+        for design in designs:
+            network = build_network(design, schema, seed=0).eval()
+            require_bounds(network, x)
+            found = bounded(network, x, x - 0.01, x + 0.01)
+            margins(found, torch.arange(4) % 3).sum().backward()
+            assert not any("BatchNorm" in type(m).__name__ for m in network.modules())
+            assert design_from_json(design_to_json(design)) == design
+    assert portfolio(schema, 300) != provable_portfolio(schema, 300)
+
+
+def test_only_images_are_proved():
+    with pytest.raises(ValueError, match="reads image inputs; the task's input is of kind `text`"):
+        provable_portfolio(Schema(INPUTS["text"], CLASS), 300)
+
+
 @pytest.mark.parametrize("n_train", [0, -1])
 def test_rows_are_needed(n_train):
     with pytest.raises(ValueError, match=f"`n_train` must be positive; got {n_train}"):
         portfolio(Schema(INPUTS["text"], CLASS), n_train)
+    with pytest.raises(ValueError, match=f"`n_train` must be positive; got {n_train}"):
+        provable_portfolio(Schema(INPUTS["image 1x8x8"], CLASS), n_train)

@@ -4,7 +4,7 @@ from torch import nn
 
 from netwright.data import Input, Schema, Target, TensorSplit
 from netwright.measure import Subject
-from netwright.quantities import CATALOGUE
+from netwright.quantities import CATALOGUE, certified
 from netwright.requirement import Requirement
 
 measure = CATALOGUE["certified"].measure
@@ -45,6 +45,17 @@ def test_exactly_those_are_certified_that_cannot_fall(levels, stay, threshold):
 def test_no_more_are_certified_than_withstand_the_attack(threshold):
     robust = CATALOGUE["robust"].measure(threshold, linf=4.2 / 255)
     assert measure(threshold, linf=4.2 / 255).value <= robust.value
+
+
+def test_fewer_rows_are_looked_at_where_intervals_leave_many_open(threshold, monkeypatch):
+    whole = measure(threshold, linf=9.9 / 255)  # 40 at once, by intervals; 10 are left open
+    assert whole.n == 50 and measure(threshold, linf=0.0).n == 50
+    monkeypatch.setattr(certified, "_DEAR", 4)
+    fewer = measure(threshold, linf=9.9 / 255)
+    assert 8 <= fewer.n < 50
+    assert fewer.low <= whole.value <= fewer.high
+    assert measure(threshold, linf=0.0).n == 50  # intervals settle all
+    assert measure(threshold, linf=0.0, samples=30).n == 30
 
 
 def test_what_cannot_be_bounded_is_undecided_and_named():

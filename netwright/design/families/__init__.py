@@ -1,16 +1,17 @@
 """Families: functions of a schema, and of plain JSON values, that build a network.
 
-Which one? Images: `residual_cnn`, or `small_cnn` below some 20 kB. Tables: `tabm`, or `table_mlp`
-where size or latency is tight. Text: `text_bag` up to some ten thousand texts and wherever latency
-counts, `text_cnn` for phrases, `text_gru` and `text_transformer` where word order matters and data
-abound. `portfolio` chooses among them. `macro_cnn`, `macro_mlp` and `cells` are described layer by
-layer or node by node: searches write those descriptions (`design.spaces`), and compare themselves
-on `tiny_cells`.
+Which one? Images: `residual_cnn`, `small_cnn` below some 20 kB, or `plain_cnn` where robustness is
+to be proved. Tables: `tabm`, or `table_mlp` where size or latency is tight. Text: `text_bag` up to
+some ten thousand texts and wherever latency counts, `text_cnn` for phrases, `text_gru` and
+`text_transformer` where word order matters and data abound. `portfolio` chooses among them.
+`macro_cnn`, `macro_mlp` and `cells` are described layer by layer or node by node: searches write
+those descriptions (`design.spaces`), and compare themselves on `tiny_cells`.
 """
 
 from netwright.design.families._cells import cells
 from netwright.design.families._macro_cnn import macro_cnn
 from netwright.design.families._macro_mlp import macro_mlp
+from netwright.design.families._plain_cnn import plain_cnn
 from netwright.design.families._residual_cnn import residual_cnn
 from netwright.design.families._small_cnn import small_cnn
 from netwright.design.families._table_mlp import table_mlp
@@ -26,6 +27,7 @@ __all__ = [
     "cells",
     "macro_cnn",
     "macro_mlp",
+    "plain_cnn",
     "residual_cnn",
     "small_cnn",
     "table_mlp",

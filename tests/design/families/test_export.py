@@ -14,6 +14,7 @@ CASES = {
     "cells": ("image 1x8x8", "labels"),
     "macro_cnn": ("image 3x32x32", "class"),
     "macro_mlp": ("table mixed", "class"),
+    "plain_cnn": ("image 3x64x48", "class"),
     "residual_cnn": ("image 3x32x32", "class"),
     "small_cnn": ("image 1x8x8", "value"),
     "table_mlp": ("table mixed", "values"),
