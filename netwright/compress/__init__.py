@@ -10,7 +10,9 @@ step by step. Zeros make no network faster: `prune_channels` takes whole channel
 
 from netwright.compress._channels import Channels, channels
 from netwright.compress._codebook import CodeBook, Shared, codebook, share_weights
+from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
 from netwright.compress._huffman import code_lengths, code_words, huffman
+from netwright.compress._int8_onnx import Range, to_int8
 from netwright.compress._magnitude import (
     Kept,
     Masked,
@@ -35,9 +37,11 @@ from netwright.compress._weights import plain_state, settle, weights
 __all__ = [
     "Channels",
     "CodeBook",
+    "FixedPoint",
     "Kept",
     "Masked",
     "NwzError",
+    "Range",
     "Shared",
     "Thinned",
     "channels",
@@ -46,6 +50,7 @@ __all__ = [
     "codebook",
     "decode",
     "encode",
+    "fixed_point",
     "filter_norms",
     "from_arrays",
     "huffman",
@@ -59,8 +64,10 @@ __all__ = [
     "prune_layers",
     "read_about",
     "remove_channels",
+    "round_weights",
     "settle",
     "share_weights",
     "taylor",
+    "to_int8",
     "weights",
 ]
