@@ -4,15 +4,21 @@ Which one? Three stages, each after the other with training in between, take mos
 no loss: `prune_global` (or `prune_layers`), `share_weights`, and `encode`, which writes one `.nwz`
 file (docs/nwz.md). `prune_by_deviation` needs no shares, only a strength; `iterate` prunes
 step by step. Zeros make no network faster: `prune_channels` takes whole channels out, found by
-`channels` and weighed by `filter_norms` or, with data, `taylor`. `decode` reads a file;
+`channels` and weighed by `filter_norms` or, with data, `taylor`. `factorise` replaces layers by
+thinner ones: linear layers by `svd`, convolutions by `tucker`, where single pixels do much of the
+work; `spatial_split` or `channel_split` make two layers instead of three, `cp`, `separable` and
+`flattened` far smaller ones that have to be trained again. `decode` reads a file;
 `_nwz_decode.py` does it alone, with numpy.
 """
 
 from netwright.compress._channels import Channels, channels
 from netwright.compress._codebook import CodeBook, Shared, codebook, share_weights
+from netwright.compress._cp import cp
+from netwright.compress._factored import Factored, Rank, by_energy, by_parameters, factorise
 from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
 from netwright.compress._huffman import code_lengths, code_words, huffman
 from netwright.compress._int8_onnx import Range, to_int8
+from netwright.compress._low_rank import channel_split, spatial_split, svd
 from netwright.compress._magnitude import (
     Kept,
     Masked,
@@ -25,6 +31,7 @@ from netwright.compress._magnitude import (
 )
 from netwright.compress._nwz import encode, from_arrays
 from netwright.compress._nwz_decode import NwzError, decode, read_about
+from netwright.compress._separable import flattened, separable
 from netwright.compress._structured import (
     Thinned,
     filter_norms,
@@ -32,26 +39,35 @@ from netwright.compress._structured import (
     remove_channels,
     taylor,
 )
+from netwright.compress._tucker import tucker
 from netwright.compress._weights import plain_state, settle, weights
 
 __all__ = [
     "Channels",
     "CodeBook",
+    "Factored",
     "FixedPoint",
     "Kept",
     "Masked",
     "NwzError",
     "Range",
+    "Rank",
     "Shared",
     "Thinned",
+    "by_energy",
+    "by_parameters",
+    "channel_split",
     "channels",
     "code_lengths",
     "code_words",
     "codebook",
+    "cp",
     "decode",
     "encode",
-    "fixed_point",
+    "factorise",
     "filter_norms",
+    "fixed_point",
+    "flattened",
     "from_arrays",
     "huffman",
     "iterate",
@@ -65,9 +81,13 @@ __all__ = [
     "read_about",
     "remove_channels",
     "round_weights",
+    "separable",
     "settle",
     "share_weights",
+    "spatial_split",
+    "svd",
     "taylor",
     "to_int8",
+    "tucker",
     "weights",
 ]

@@ -67,12 +67,16 @@ def cp(
     product = torch.einsum("or,ir,hr,wr->oihw", out, into, down, along).to(layer.weight)
     length = out.norm(dim=0) ** 0.5  # shared by the two ends
     out, into = out / length.clamp(min=1e-30), into * length
-    last = part(layer, rank, layer.out_channels, rows=False, columns=False, bias=layer.bias is not None)
+    bias, at_once = layer.bias is not None, {"rows": False, "columns": False}
+    first = part(layer, layer.in_channels, rank, **at_once)
+    second = part(layer, rank, rank, rows=True, columns=False, groups=rank)
+    third = part(layer, rank, rank, rows=False, columns=True, groups=rank)
+    fourth = part(layer, rank, layer.out_channels, **at_once, bias=bias)
     parts = [
-        (part(layer, layer.in_channels, rank, rows=False, columns=False), into.T[:, :, None, None]),
-        (part(layer, rank, rank, rows=True, columns=False, groups=rank), down.T[:, None, :, None]),
-        (part(layer, rank, rank, rows=False, columns=True, groups=rank), along.T[:, None, None]),
-        (last, out[:, :, None, None]),
+        (first, into.T[:, :, None, None]),
+        (second, down.T[:, None, :, None]),
+        (third, along.T[:, None, None]),
+        (fourth, out[:, :, None, None]),
     ]
     return chain(layer, parts, (rank,), product)
 

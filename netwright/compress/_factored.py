@@ -1,7 +1,7 @@
 """Layers in factors: what is common to all ways of factorising a weight."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -185,7 +185,7 @@ def part(
         return (sizes[0] if rows else otherwise, sizes[1] if columns else otherwise)
 
     padding = layer.padding if isinstance(layer.padding, str) else each(layer.padding, 0)
-    return nn.utils.skip_init(
+    made: nn.Conv2d = nn.utils.skip_init(  # type: ignore[assignment]
         nn.Conv2d,
         into,
         out,
@@ -199,6 +199,7 @@ def part(
         device=layer.weight.device,
         dtype=layer.weight.dtype,
     )
+    return made
 
 
 def check_whole(layer: nn.Conv2d) -> None:
@@ -217,7 +218,7 @@ def check_whole(layer: nn.Conv2d) -> None:
 @torch.no_grad()
 def chain(
     layer: nn.Linear | nn.Conv2d,
-    parts: list[tuple[nn.Module, Tensor]],
+    parts: Sequence[tuple[nn.Module, Tensor]],
     ranks: tuple[int, ...],
     product: Tensor,
 ) -> Factored:

@@ -5,8 +5,8 @@ Paper:    Denton, Zaremba, Bruna, LeCun, Fergus. Exploiting Linear Structure Wit
           convolutions `channel_split`).
           Jaderberg, Vedaldi, Zisserman. Speeding up Convolutional Neural Networks with Low Rank
           Expansions. BMVC 2014, arXiv:1405.3866, scheme 2 (`spatial_split`: columns, then rows).
-Departs:  all three are truncated singular value decompositions of an unfolded weight, the best there
-          are in the sum of squares (Eckart, Young 1936); outputs are not fitted.
+Departs:  all three are truncated singular value decompositions of an unfolded weight, the best
+          there are in the sum of squares (Eckart, Young 1936); outputs are not fitted.
 Notation: rank = K; the singular values go to both factors evenly.
 """
 

@@ -39,8 +39,10 @@ def tucker(layer: nn.Conv2d, *, ranks: tuple[Rank, Rank], n_rounds: int = 10) ->
     weight = layer.weight.detach().double()
     along_out, along_in = weight.flatten(1), weight.transpose(0, 1).flatten(1)
     unfolded = [torch.linalg.svd(each, full_matrices=False) for each in (along_out, along_in)]
-    n_out = _rank(ranks[0], unfolded[0][1], along_out)
-    n_in = _rank(ranks[1], unfolded[1][1], along_in)
+    pixels = weight.shape[2] * weight.shape[3]
+    n_out = chosen(ranks[0], unfolded[0][1], along_out.shape)
+    n_in = min(chosen(ranks[1], unfolded[1][1], along_in.shape), n_out * pixels)
+    n_out = min(n_out, n_in * pixels)  # the core has no more directions
     out, into = unfolded[0][0][:, :n_out], unfolded[1][0][:, :n_in]
     for _ in range(n_rounds):
         out = _directions(torch.einsum("oihw,ir->orhw", weight, into), n_out)
@@ -56,10 +58,6 @@ def tucker(layer: nn.Conv2d, *, ranks: tuple[Rank, Rank], n_rounds: int = 10) ->
     return chain(layer, parts, (n_out, n_in), product)
 
 
-def _rank(rank: Rank, values: Tensor, matrix: Tensor) -> int:
-    return chosen(rank, values, matrix.shape)
-
-
 def _directions(tensor: Tensor, n: int) -> Tensor:
-    # The directions of the first axis that hold most; there may be fewer than asked for.
+    # The directions of the first axis that hold most.
     return torch.linalg.svd(tensor.flatten(1), full_matrices=False)[0][:, :n]
