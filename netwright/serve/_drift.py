@@ -94,11 +94,20 @@ def summarise(feed: Mapping[str, np.ndarray], schema: Schema) -> dict[str, list[
 def _image(pixels: np.ndarray) -> dict[str, list[Any]]:
     grey = pixels.mean(axis=1, dtype=np.float64) / 255  # (rows, height, width)
     found = {"brightness": grey.mean((1, 2)), "contrast": grey.std((1, 2))}
-    for i, band in enumerate(np.array_split(grey, _GRID, axis=1)):
-        for j, part in enumerate(np.array_split(band, _GRID, axis=2)):
-            if part.size:
-                found[f"brightness of field {i + 1},{j + 1}"] = part.mean((1, 2))
+    starts = [_starts(size) for size in grey.shape[1:]]
+    sums = np.add.reduceat(np.add.reduceat(grey, starts[0], axis=1), starts[1], axis=2)
+    sizes = [np.diff(s, append=size) for s, size in zip(starts, grey.shape[1:], strict=True)]
+    fields = sums / np.outer(*sizes)
+    for i in range(len(starts[0])):
+        for j in range(len(starts[1])):
+            found[f"brightness of field {i + 1},{j + 1}"] = fields[:, i, j]
     return {name: np.round(values, 5).tolist() for name, values in found.items()}
+
+
+def _starts(size: int) -> np.ndarray:
+    """Where the fields of a side begin."""
+    n = min(_GRID, size)
+    return np.arange(n) * size // n
 
 
 def _text(texts: np.ndarray, vocabulary: tuple[str, ...]) -> dict[str, list[Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from netwright.artefact import ArtefactError
+from netwright.artefact._raw import input_names
 from netwright.serve._batching import Batcher
 from netwright.serve._drift import ANSWER, ColumnDrift, Window, summarise
 from netwright.serve._log import Entry, Log, LogError
@@ -25,6 +26,8 @@ __all__ = ["Answered", "Engine"]
 
 _WINDOW = 1000  # last rows that drift is measured on
 _MOST_SLOW = 8  # attacks and searches that may wait
+_SHORT = 0.005  # seconds of a full batch, below which the event loop runs it itself
+_TIDY = 5.0  # seconds between two tidyings of the log
 
 Answered = list[dict[str, Any]]
 
@@ -73,9 +76,11 @@ class Engine:
         self.radius = RadiusFinder(model)
         self.time_limit = time_limit
         self._keep_inputs = keep_inputs
+        self._tidying: asyncio.Task | None = None
+        near = log is None or log.is_local
         self.batches = Batcher(
             self._answer, most_rows=batch_rows, wait=batch_wait, most_waiting=queue_rows,
-            time_limit=time_limit,
+            time_limit=time_limit, inline=near and self._batch_seconds(batch_rows) < _SHORT,
         )  # fmt: skip
         self.slow = Batcher(
             lambda jobs: [job() for job in jobs], most_rows=1, wait=0.0, most_waiting=_MOST_SLOW,
@@ -91,11 +96,16 @@ class Engine:
         """Begin to answer; call it inside the running event loop."""
         self.batches.start()
         self.slow.start()
+        if self.log is not None:
+            self._tidying = asyncio.get_running_loop().create_task(self._tidy())
 
     async def stop(self) -> None:
         """Finish what runs, and close the log."""
         await self.batches.stop()
         await self.slow.stop()
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         if self.log is not None:
             self.log.close()
 
@@ -146,6 +156,32 @@ class Engine:
             self.metrics.set("netwright_drift_psi", column.psi, column=column.name)
         self.metrics.set("netwright_queue_rows", self.batches.waiting)
         return self.metrics.text()
+
+    async def _tidy(self) -> None:
+        while self.log is not None:
+            await asyncio.sleep(_TIDY)
+            await asyncio.to_thread(self.log.tidy)
+
+    def _batch_seconds(self, rows: int) -> float:
+        """Time a full batch of empty rows, the second time; nothing is logged."""
+        inputs = self.model.schema.input
+        if inputs.kind == "image":
+            feed = {"image": np.zeros((rows, *inputs.shape), np.uint8)}
+        elif inputs.kind == "text":
+            feed = {"text": np.array(["a " * inputs.shape[0]] * rows, object)}
+        else:
+            kinds = zip(input_names(self.model.schema), inputs.columns, strict=True)
+            feed = {
+                name: np.array([""] * rows, object)
+                if column.kind == "category"
+                else np.full(rows, column.mean, np.float32)
+                for name, column in kinds
+            }
+        for _ in range(2):
+            began = time.process_time()
+            self.model.answer(feed)
+            summarise(feed, self.model.schema)
+        return time.process_time() - began
 
     def _answer(self, jobs: Sequence[Rows]) -> list[Answered | RequestError]:
         try:

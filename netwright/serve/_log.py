@@ -111,9 +111,28 @@ class Log:
         except (*self._errors, ImportError) as error:
             raise LogError(f"The log {self.shown} cannot be opened: {error}") from error
 
+    @property
+    def is_local(self) -> bool:
+        """Whether writing takes no network: an SQLite file."""
+        return self._engine.dialect.name == "sqlite"
+
     def close(self) -> None:
         """Let go of the connections."""
         self._engine.dispose()
+
+    def tidy(self) -> None:
+        """Move what SQLite's write-ahead log holds into the database, beside the writers.
+
+        Raises:
+            LogError: if it cannot be written.
+        """
+        if not self.is_local:
+            return
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        except self._errors as error:
+            raise LogError(f"The log {self.shown} cannot be written: {error}") from error
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Commit rows, all or none.
@@ -261,4 +280,5 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.execute("PRAGMA wal_autocheckpoint=20000")  # `tidy` does it earlier, beside the writers
     cursor.close()

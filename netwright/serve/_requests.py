@@ -1,6 +1,7 @@
 """Read a request's body: JSON, or uploaded pictures."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -11,6 +12,8 @@ from netwright.serve._rows import Rows, check_names, parse_json, rows_from_files
 
 __all__ = ["body_schema", "read_json", "read_rows"]
 
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
+_NAME = re.compile(rb'\bname="([^"\r\n]*)"', re.IGNORECASE)
 _NAMES = ("rows", "row", "images", "image", "texts", "text")
 
 
@@ -61,7 +64,7 @@ async def read_rows(
         ), {}
     content = await read_json(request)
     check_names(content, (*_NAMES, *options))
-    if schema.input.kind == "image":
+    if schema.input.kind == "image" and _holds_files(content):
         rows = await loop.run_in_executor(
             thread, lambda: rows_from_json(content, schema, most=most)
         )
@@ -70,22 +73,45 @@ async def read_rows(
     return rows, content
 
 
+def _holds_files(content: Any) -> bool:
+    """Whether pictures must be decoded: an image that is no list of pixels."""
+    images = content.get("images", [content.get("image")]) if isinstance(content, dict) else []
+    return not isinstance(images, list) or any(isinstance(image, str) for image in images)
+
+
 async def _files(request: Any, kind: str, most: int) -> list[tuple[str, bytes]]:
+    body = await request.body()
     if kind.startswith("image/"):
-        return [("the body", await request.body())]
-    form = await request.form(max_files=most, max_fields=16)
-    try:
-        files = []
-        for name, value in form.multi_items():
-            if isinstance(value, str):
-                reason = "is no file; send pictures as files"
-                raise RequestError(
-                    422, "The request does not fit the model.", [Problem(name[:80], reason)]
-                )
-            files.append((f"{name}[{len(files)}]"[:80], await value.read()))
-        return files
-    finally:
-        await form.close()
+        return [("the body", body)]
+    files: list[tuple[str, bytes]] = []
+    for name, is_file, content in _parts(request.headers["content-type"], body, most):
+        if not is_file:
+            reason = "is no file; send pictures as files"
+            raise RequestError(
+                422, "The request does not fit the model.", [Problem(name[:80], reason)]
+            )
+        files.append((f"{name}[{len(files)}]"[:80], content))
+    return files
+
+
+def _parts(kind: str, body: bytes, most: int) -> list[tuple[str, bool, bytes]]:
+    """Take a form apart (RFC 7578): name, whether it is a file, and content of each part."""
+    found = _BOUNDARY.search(kind)
+    if found is None:
+        raise RequestError(400, "The form's Content-Type names no boundary.")
+    boundary = (found[1] or found[2]).encode("latin-1")
+    first, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary, most + 2)
+    if first.strip() or not parts or not parts[-1].startswith(b"--"):
+        fault = "holds too many parts" if len(parts) > most + 1 else "is cut short or damaged"
+        raise RequestError(400, f"The form {fault}.")
+    made = []
+    for part in parts[:-1]:
+        head, blank, content = part.partition(b"\r\n\r\n")
+        named = _NAME.search(head)
+        if not blank or named is None:
+            raise RequestError(400, "A part of the form has no name.")
+        made.append((named[1].decode(errors="replace"), b"filename" in head, content))
+    return made
 
 
 def _kind(request: Any) -> str:

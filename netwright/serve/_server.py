@@ -1,5 +1,6 @@
 """Serve a model over HTTP until the process is told to stop."""
 
+import gc
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +62,9 @@ def serve(
     if token is not None and not token:
         raise ValueError("`token` must not be empty; leave it out to let everybody ask.")
     model = open_model(place)
-    reference, notes = _reference(model, data)
-    for note in notes:
-        tell(note)
+    reference, note, why = _reference(model, data)
+    if note:
+        tell(f"{note} {why}".strip())
     kept = None if log == "none" else Log(database_address(log, model.path.parent))
     engine = Engine(
         model, log=kept, reference=reference, batch_rows=batch_rows, batch_wait=batch_wait,
@@ -72,7 +73,7 @@ def serve(
     is_local = host in LOOPBACK
     app = create_app(
         engine, token=token, hosts=LOOPBACK if is_local else None, most_bytes=most_bytes,
-        notes=notes,
+        notes=(note,) if note else (),
     )  # fmt: skip
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -85,12 +86,16 @@ def serve(
         app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=10,
         timeout_graceful_shutdown=10, lifespan="on", ws="none",
     )  # fmt: skip
+    # What the libraries have made stays: looking through it for garbage takes a third of a second.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends what it has at once (TCP_NODELAY).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -104,18 +109,16 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _reference(model: ServedModel, data: str | None) -> tuple[Reference | None, tuple[str, ...]]:
+def _reference(model: ServedModel, data: str | None) -> tuple[Reference | None, str, str]:
+    """Read the training rows; else say so, to those who ask, and why, to those who serve."""
     if data == "none":
-        return None, ("No training data were asked for: no examples are shown, and no drift.",)
-    source = data if data is not None else (model.run.job["source"] if model.run else None)
-    if source is None:
-        return None, ("Name the training data with `--data` to see examples and drift.",)
+        return None, "No examples are shown and no drift is measured: no training data.", ""
     if data is not None:
-        return read_reference(model, source), ()
+        return read_reference(model, data), "", ""
+    missing = "No examples are shown and no drift is measured: the training data are not at hand."
+    if model.run is None:
+        return None, missing, "Name them with `--data`."
     try:
-        return read_reference(model, source), ()
+        return read_reference(model, model.run.job["source"]), "", ""
     except (DataError, OSError, ValueError, TypeError) as error:
-        return None, (
-            f"No examples and no drift, since the run's data cannot be read: {error} "
-            f"Name them with `--data`.",
-        )
+        return None, missing, f"{error} Name them with `--data`."

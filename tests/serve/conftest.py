@@ -1,4 +1,5 @@
 import datetime
+import json
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,10 @@ from torch.nn import functional as F
 
 from netwright._rng import seeded
 from netwright.artefact import write
-from netwright.data import load
+from netwright.data import load, write_split
+from netwright.finding import Finding, Measurement
 from netwright.nn import Calibrated
+from netwright.report import findings_to_json
 from netwright.serve import Engine, Log, create_app, open_model, read_reference
 from tests.serve.http import serving
 
@@ -42,6 +45,22 @@ def digits_file(digits_task, tmp_path_factory):
         fit(network, digits_task.train)
     network = Calibrated(network, 1.25).eval()
     return ship(network, digits_task, tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="session")
+def digits_run(digits_file, digits_task):
+    """The folder of the file made a run's, by the files that serving reads."""
+    folder = digits_file.parent
+    found = Finding(
+        name="calibration",
+        title="Do probabilities come true?",
+        summary="Off by 0.02.",
+        measurement=Measurement(0.02, 0.01, 0.03, 359),
+    )
+    write_split(digits_task, folder)
+    (folder / "findings.json").write_text(findings_to_json([found]))
+    (folder / "job.json").write_text(json.dumps({"source": "digits", "seed": 0}))
+    return folder
 
 
 @pytest.fixture(scope="session")

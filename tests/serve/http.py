@@ -43,7 +43,7 @@ class Client:
 
 @contextlib.contextmanager
 def serving(app):
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(512)
     config = uvicorn.Config(app, log_level="error", lifespan="on", ws="none")

@@ -189,6 +189,27 @@ def test_image_that_cannot_be_read(digits, image, reason):
     assert reason in problem["reason"]
 
 
+def test_several_files(digits, digit):
+    png = as_png(digit)
+    upload, kind = multipart(("a.png", png), ("b.png", b"\r\n--frontie"), ("c.png", png))
+    status, answer = digits.post("/predict", upload, kind=kind)
+    assert status == 422
+    assert [p["field"] for p in answer["error"]["problems"]] == ["file[1]"]
+    upload, kind = multipart(("a.png", png), ("c.png", png))
+    status, answer = digits.post("/predict", upload, kind=kind)
+    assert status == 200
+    assert len(answer["predictions"]) == 2
+    for broken in (upload[:-30], b"x" + upload, b"", upload.replace(b'name="', b'mane="')):
+        assert digits.post("/predict", broken, kind=kind)[0] == 400
+    assert digits.post("/predict", upload, kind="multipart/form-data")[0] == 400
+    many, kind = multipart(*[("a.png", png)] * 300)
+    assert "too many parts" in digits.post("/predict", many, kind=kind)[1]["error"]["message"]
+    field = upload.replace(b'; filename="a.png"', b"")
+    status, answer = digits.post("/predict", field, kind=kind)
+    assert status == 422
+    assert "is no file" in answer["error"]["problems"][0]["reason"]
+
+
 def test_picture_of_too_many_pixels_is_not_decoded(digits):
     file = io.BytesIO()
     Image.new("1", (6000, 5000)).save(file, "PNG")
