@@ -5,13 +5,17 @@ Which one? `fit` trains any network on any split by a `Recipe`, which names the 
 `one_cycle` suits short budgets, `cosine` networks that start from trained weights.
 Images of which the mirror image means the same take `shift` and `flip`; handwriting `shift` and
 `rotate_scale`; `cutout` and `mixup` help once a network is large for its data; `noise` prepares for
-poor sensors. A recipe's `adversarial` trains on attacked images: "trades" keeps most accuracy,
-"pgd" is the plain form, "free" and "fast" cost least. Its `certified` trains what is to be proved,
-not only withstood: "ibp", or, several times as dear, "crown_ibp"; networks without batch
-normalisation begin with `start_for_bounds`.
+poor sensors. Who does not know takes `trivial`, or "learned", which finds out while it trains how
+far images may be moved, turned, zoomed, brightened (`LearnedWidths`).
+A recipe's `adversarial` trains on attacked images: "trades" keeps most accuracy, "pgd" is the plain
+form, "free" and "fast" cost least. Its `certified` trains what is to be proved, not only withstood:
+"ibp", or, several times as dear, "crown_ibp"; networks without batch normalisation begin with
+`start_for_bounds`.
 """
 
 from netwright.learn._augment import cutout, flip, noise, rotate_scale, shift
+from netwright.learn._augment_learned import WIDTHS, LearnedWidths
+from netwright.learn._augment_trivial import trivial
 from netwright.learn._average import WeightAverage
 from netwright.learn._evaluate import Evaluation, evaluate
 from netwright.learn._fit import Epoch, Fitted, fit
@@ -26,7 +30,9 @@ __all__ = [
     "Budget",
     "Epoch",
     "Evaluation",
+    "WIDTHS",
     "Fitted",
+    "LearnedWidths",
     "Mixed",
     "Recipe",
     "WeightAverage",
@@ -46,4 +52,5 @@ __all__ = [
     "sgd",
     "shift",
     "start_for_bounds",
+    "trivial",
 ]

@@ -14,7 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["cutout", "flip", "noise", "rotate_scale", "shift"]
+from netwright.learn._augment_trivial import trivial
+
+__all__ = ["cutout", "flip", "noise", "rotate_scale", "shift", "trivial"]
 
 Images = Float[Tensor, "batch channels height width"]
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,8 @@ class Fitted:
         seconds: time spent, that before a resume included.
         stopped: what ended the training: "steps", "seconds", "patience", or "diverged" when the
             loss was no longer a finite number.
+        widths: how far images were changed in the end, as in `WIDTHS`, if the recipe has that
+            `learned`; else empty.
     """
 
     network: nn.Module
@@ -77,6 +79,7 @@ class Fitted:
     steps: int
     seconds: float
     stopped: str
+    widths: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -199,6 +202,7 @@ def fit(
         steps=training.step,
         seconds=training.epochs[-1].seconds,
         stopped=training.stopped,
+        widths=learner.widths,
     )
 
 

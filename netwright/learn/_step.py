@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +12,7 @@ from netwright import _rng
 from netwright.data._schema import Target
 from netwright.data._task import Split
 from netwright.learn import _adversarial, _augment, _certified, _optimizers, _schedules
+from netwright.learn._augment_learned import LearnedWidths
 from netwright.learn._average import WeightAverage
 from netwright.learn._checkpoint import optimizer_tensors, restore_optimizer, select
 from netwright.learn._evaluate import Evaluation, check_outputs, evaluate
@@ -67,7 +68,15 @@ class Learner:
             ValueError: if the recipe names something unknown or does not fit inputs or target.
         """
         self._recipe, self.target, self._fabric = recipe, target, fabric
-        self._augment = [resolve(a, _augment, "augmentation") for a in recipe.augment]
+        self._learned: LearnedWidths | None = None
+        self._augment: list[Callable[..., Tensor]] = []
+        for name in recipe.augment:
+            if name == "learned":
+                _check_learned(recipe, alone=direct)
+                self._learned = LearnedWidths(device=fabric.device)
+                self._augment.append(self._learned)
+            else:
+                self._augment.append(resolve(name, _augment, "augmentation"))
         self._schedule = resolve(recipe.schedule, _schedules, "schedule")
         self._loss = loss_for(target, label_smoothing=recipe.label_smoothing)
         self._robust_loss: Any = None
@@ -159,9 +168,13 @@ class Learner:
             mixed = mixup(x, alpha=self._recipe.mixup, generator=self._mixing)
             x, others, weight = mixed.x, y[mixed.partner], mixed.weight
         x = x.contiguous(memory_format=self._format)
+        changed = x
+        if self._learned is not None:  # the network's gradients end here, those of widths begin
+            x = changed.detach().requires_grad_()
 
         def gradients(piece: int) -> Tensor:
             self._optimizer.zero_grad()
+            x.grad = None
             losses = []
             for x_piece, y_piece, others_piece in _split(math.ceil(len(y) / piece), x, y, others):
                 with self._fabric.autocast():
@@ -192,6 +205,8 @@ class Learner:
             if self._recipe.clip_norm:
                 self._clip(self._recipe.clip_norm)
             self._stepper.step()
+        if self._learned is not None and x.grad is not None and loss.isfinite():
+            self._learned.learn(changed, x.grad)
         if self._average is not None:
             self._average.update()
         return loss
@@ -224,6 +239,11 @@ class Learner:
             weights |= self._average.tensors
         return {name: tensor.clone() for name, tensor in weights.items()}
 
+    @property
+    def widths(self) -> dict[str, float]:
+        """How far images are changed at most, where that is learned; else empty."""
+        return {} if self._learned is None else self._learned.widths
+
     def tensors(self) -> dict[str, Tensor]:
         """Name all tensors that `restore` needs."""
         parts = {
@@ -231,6 +251,9 @@ class Learner:
             "average": {} if self._average is None else self._average.tensors,
             "optimizer": optimizer_tensors(self._optimizer),
         }
+        if self._learned is not None:
+            parts["learned"] = self._learned.state_dict()
+            parts["learning"] = optimizer_tensors(self._learned.optimizer)
         return {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()}
 
     def restore(self, tensors: Mapping[str, Tensor], *, step: int, piece: int) -> None:
@@ -251,6 +274,9 @@ class Learner:
                 f"The checkpoint in `folder` is of another network; give another folder. {error}"
             ) from error
         restore_optimizer(self._optimizer, select(tensors, "optimizer"))
+        if self._learned is not None:
+            self._learned.load_state_dict(select(tensors, "learned"))
+            restore_optimizer(self._learned.optimizer, select(tensors, "learning"))
         if self._average is not None:
             for name, tensor in select(tensors, "average").items():
                 self._average.tensors[name].copy_(tensor)
@@ -270,6 +296,16 @@ def _check_adversarial(recipe: Recipe, target: Target, images: bool) -> None:
             f"`trades` compares probabilities of classes; for a target of kind `{target.kind}` set "
             f"`adversarial` to `pgd`."
         )
+
+
+def _check_learned(recipe: Recipe, *, alone: bool) -> None:
+    if recipe.adversarial or recipe.certified or not alone:
+        raise ValueError(
+            "The augmentation `learned` follows the gradient of plain training on one device; with "
+            "`adversarial`, `certified` or `fabric` name others, such as `shift`."
+        )
+    if recipe.augment.count("learned") > 1:
+        raise ValueError("The augmentation `learned` stands twice in `augment`; name it once.")
 
 
 def _check_certified(recipe: Recipe, target: Target, images: bool, *, alone: bool) -> None:

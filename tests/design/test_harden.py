@@ -1,7 +1,8 @@
 import pytest
 
 from netwright.data import Input, Schema
-from netwright.design import asks_for_proof, harden, portfolio, provable_portfolio
+from netwright.design import Design, asks_for_proof, harden, portfolio, provable_portfolio
+from netwright.learn import Recipe
 from netwright.requirement import Requirement
 
 from .samples import CLASS
@@ -53,3 +54,11 @@ def test_what_cannot_be_had_with_bounds_is_left_out():
     assert designs[0].recipe.label_smoothing
     for design in ask("certified(linf=2/255) >= 0.3", designs=designs):
         assert design.recipe.label_smoothing == design.recipe.mixup == 0
+
+
+def test_widths_are_not_learned_where_training_is_robust():
+    asks = [Requirement.parse("robust(linf=4/255) >= 0.5")]
+    design = Design("x", "residual_cnn", {}, Recipe(augment=("shift", "learned")))
+    (hard,) = harden([design], asks)
+    assert hard.recipe.augment == ("shift",) and hard.recipe.adversarial
+    assert harden([design], [])[0].recipe.augment == ("shift", "learned")

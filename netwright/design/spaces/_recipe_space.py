@@ -10,9 +10,10 @@ from netwright.learn._recipe import Recipe
 
 __all__ = ["JoinedSpace", "joined", "recipe_decisions"]
 
-# Augmentations by strength. Signs, which are grey, are not mirrored.
-_GREY = ((), ("shift",), ("shift", "rotate_scale"), ("shift", "rotate_scale", "cutout"))
-_COLOUR = ((), ("flip",), ("flip", "shift"), ("flip", "shift", "cutout"))
+# Augmentations. Signs, which are grey, are not mirrored.
+_EITHER = (("trivial",), ("learned",))
+_GREY = ((), ("shift",), ("shift", "rotate_scale"), ("shift", "rotate_scale", "cutout"), *_EITHER)
+_COLOUR = ((), ("flip",), ("flip", "shift"), ("flip", "shift", "cutout"), *_EITHER)
 
 
 def recipe_decisions(schema: Schema) -> tuple[Decision, ...]:
@@ -31,8 +32,7 @@ def recipe_decisions(schema: Schema) -> tuple[Decision, ...]:
         Decision("batch_size", (32, 64, 128, 256), ordered=True),
     ]
     if schema.input.kind == "image":
-        by_strength = _GREY if schema.input.shape[0] == 1 else _COLOUR
-        found.append(Decision("augment", by_strength, ordered=True))
+        found.append(Decision("augment", _GREY if schema.input.shape[0] == 1 else _COLOUR))
     if schema.target.kind == "class":
         found.append(Decision("label_smoothing", (0.0, 0.05, 0.1, 0.2), ordered=True))
         if schema.input.kind == "image":

@@ -35,10 +35,11 @@ def test_what_can_be_decided_depends_on_the_task():
 
 @pytest.mark.parametrize("where", ["image 1x8x8", "image 3x32x32"])
 def test_augmentations_exist_and_grow_stronger(where):
-    options = named(Schema(INPUTS[where], CLASS))["augment"].options
+    *options, trivial, learned = named(Schema(INPUTS[where], CLASS))["augment"].options
     assert all(hasattr(_augment, name) for option in options for name in option)
     assert [len(option) for option in options] == sorted(len(option) for option in options)
     assert ("flip" in options[-1]) == (where == "image 3x32x32")
+    assert (trivial, learned) == (("trivial",), ("learned",))
 
 
 def test_joined_space_decides_both():
