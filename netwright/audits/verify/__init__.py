@@ -9,7 +9,8 @@ code that shares nothing with the prover.
 `certify_ball` bounds networks of convolutions, attention, branches, smooth activations and int8
 rounding as well (`read_bounded`; `intervals`, `linear_bounds`, `tighten` and `optimised_bounds` are
 its parts), and says for which images the class cannot change within a distance; `certify_box` for
-any boxes, such as words that may be replaced (`read_text`). Neither is complete.
+any boxes, such as words that may be replaced (`read_text`). Neither is complete. `zonotopes` are
+for those who study: between intervals and backward bounds in tightness, at one pass forward.
 
 For any classifier of any size, `certify_smoothed` certifies the vote of noisy copies inside l2
 balls, with a stated probability; `predict_smoothed` gives that vote.
@@ -31,13 +32,12 @@ from netwright.audits.verify._instances import (
     verify_instances,
     with_timeout,
 )
+from netwright.audits.verify._intervals import Box, intervals
 from netwright.audits.verify._layerwise import decide
 from netwright.audits.verify._network import AffineReLU, NetworkError, NnetFile, read_nnet
 from netwright.audits.verify._program import Program, Step
 from netwright.audits.verify._proof import ProofCheck, check_proof, prove, write_proof
 from netwright.audits.verify._propagate import (
-    Box,
-    intervals,
     linear_bounds,
     optimised_bounds,
     tighten,
@@ -59,6 +59,7 @@ from netwright.audits.verify._vnnlib import (
     format_witness,
     read_vnnlib,
 )
+from netwright.audits.verify._zonotope import zonotopes
 
 __all__ = [
     "AffineReLU",
@@ -108,4 +109,5 @@ __all__ = [
     "verify_instances",
     "with_timeout",
     "write_proof",
+    "zonotopes",
 ]

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from netwright.artefact._export import export_network
 from netwright.artefact._file import load_model
 from netwright.artefact._graph import Graph, from_seam, parse_graph
+from netwright.audits.verify._intervals import Box, intervals
 from netwright.audits.verify._program import Program
 from netwright.audits.verify._propagate import (
-    Box,
-    intervals,
     linear_bounds,
     optimised_bounds,
     tighten,

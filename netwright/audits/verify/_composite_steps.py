@@ -198,9 +198,16 @@ def _matmul(node: Node, sources: list[str], reading: Reading) -> list[Step] | No
 
 
 def _multiply(node: Node, sources: list[str], reading: Reading) -> list[Step] | None:
-    if len(node.inputs) != 2 or node.inputs[0] != node.inputs[1]:
+    if len(node.inputs) != 2:
         return None
     chain = Chain(node, reading)
+    for a, b in (node.inputs, node.inputs[::-1]):
+        gate = reading.maker(b, "Sigmoid")
+        if a in sources and gate is not None and gate.inputs[0] == a:
+            chain.apply("Swish", a, torch.nn.functional.silu)
+            return chain.close()
+    if node.inputs[0] != node.inputs[1]:
+        return None
     chain.apply("Square", node.inputs[0], torch.square)
     return chain.close()
 
@@ -320,12 +327,41 @@ def _where(node: Node, sources: list[str], reading: Reading) -> list[Step] | Non
             value = reading.constants[b].double()
             chain.linear(condition, lambda x: 0 * x + value, lambda r: 0 * r)
         return chain.close()
-    if condition in sources or not {a, b} <= set(sources):
+    if condition in sources:
+        return _torch_softplus(node, reading)
+    if not {a, b} <= set(sources):
         return None
     true = reading.constants[condition]
     first = chain.move(a, lambda a: torch.where(true, a, 0.0))
     chain.add(first, chain.move(b, lambda b: torch.where(true, 0.0, b)))
     return chain.close()
+
+
+def _torch_softplus(node: Node, reading: Reading) -> list[Step] | None:
+    """Torch exports `x if beta x > threshold else softplus(beta x) / beta`."""
+    condition, a, b = node.inputs
+    greater, share = reading.maker(condition, "Greater"), reading.maker(b, "Div")
+    scaled = None if greater is None else reading.maker(greater.inputs[0], "Mul")
+    inner = None if share is None else reading.maker(share.inputs[0], "Softplus")
+    if greater is None or share is None or scaled is None or inner is None:
+        return None
+    threshold = reading.constants.get(greater.inputs[1])
+    factors = [reading.constants.get(n) for n in (scaled.inputs[1], share.inputs[1])]
+    if threshold is None or threshold.numel() != 1 or any(f is None for f in factors):
+        return None
+    beta, again = (float(f) for f in factors if f is not None)
+    if scaled.inputs[0] != a or inner.inputs[0] != greater.inputs[0] or beta != again or beta <= 0:
+        return None
+    # Beyond the threshold the softplus is the identity but for exp(-threshold) / beta.
+    gap = math.exp(-float(threshold)) / beta
+    chain = Chain(node, reading)
+    chain.error(b, a, lambda r: gap + 0 * r)
+    return chain.close()
+
+
+def _compare(node: Node, sources: list[str], reading: Reading) -> list[Step] | None:
+    """What comes of a comparison is bounded where it is used, if it can be."""
+    return [] if len(sources) == 1 else None
 
 
 def _is_nan(node: Node, sources: list[str], reading: Reading) -> list[Step] | None:
@@ -456,6 +492,7 @@ COMPOSITES: Mapping[str, Callable[[Node, list[str], Reading], list[Step] | None]
             "Concat": _concat,
             "Div": _divide,
             "Gather": _look_up,
+            "Greater": _compare,
             "InstanceNormalization": _normalise,
             "IsNaN": _is_nan,
             "LayerNormalization": _normalise,

@@ -88,6 +88,7 @@ _BENT = {
     "Mish": _Bent(lambda s: 0.65, -0.30886, turn=-1.1925),
     "Selu": _Bent(lambda s: s[0] * s[1], kinks=(0.0,)),
     "Sin": _Bent(lambda s: 1.0, -1.0, 1.0, None),
+    "Swish": _Bent(lambda s: 0.51, -0.27847, turn=-1.2785),
     "Softsign": _Bent(lambda s: 2.0, -1.0, 1.0),
 }
 _JUMPS = {"Ceil": (0.0, 1.0), "Floor": (-1.0, 0.0), "Round": (-0.5, 0.5)}

@@ -1,98 +1,31 @@
-"""Bounds of any network of known operations over boxes: intervals, then backward linear bounds.
+"""Backward linear bounds of any network of known operations over boxes, with optimised slopes.
 
 Paper:    Zhang, Weng, Chen, Hsieh, Daniel. CROWN. NeurIPS 2018, arXiv:1811.00866; Xu et al.
           Automatic Perturbation Analysis for Scalable Certified Robustness and Beyond. NeurIPS
           2020, arXiv:2002.12920, for graphs; Xu et al. Fast and Complete (alpha-CROWN). ICLR 2021,
-          arXiv:2011.13824, for optimised slopes; Gowal et al. IBP. 2018, arXiv:1810.12715.
-Departs:  rounding is counted, below. Slopes are optimised for the last rows alone.
+          arXiv:2011.13824, for optimised slopes.
+Departs:  rounding is counted, by the `noise` of `_intervals`: a linear bound costs |coefficients| *
+          noise. Where a computed coefficient differs from its exact value the difference is again
+          at most gamma times the sum of absolute values, and is counted in the same place. Slopes
+          are optimised for the last rows alone.
 Notation: slopes = alpha.
-
-Rounding. Bounds are computed in float64 for a network that may be executed in other arithmetic of
-relative error u (`Program.unit`), in any order of summation: an affine step then makes
-`W x + b + e` with |e| <= gamma_n (|W| |x| + |b|), n terms a sum. That bound of |e|, with what
-float64 itself rounds here, is the step's `noise`: it widens intervals, and costs a linear bound
-|coefficients| * noise. Where a computed coefficient differs from its exact value the difference is
-again at most gamma times that sum, and is counted in the same place.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from netwright.audits.verify._network import NetworkError
-from netwright.audits.verify._program import Program, Step
-from netwright.audits.verify._relaxations import Lines, lines, value_range
-from netwright.audits.verify._rounding import UNIT
+from netwright.audits.verify._intervals import SLACK, Box, interval, rounded
+from netwright.audits.verify._program import Step
+from netwright.audits.verify._relaxations import Lines, lines
 
-__all__ = ["Box", "intervals", "linear_bounds", "optimised_bounds", "tighten"]
+__all__ = ["linear_bounds", "optimised_bounds", "tighten"]
 
-_SLACK = 1 + 1e-6  # rounding of the rounding terms themselves
 _LINEAR = frozenset(("affine", "concat", "copy", "error", "sum"))
 _ENTRIES = 6_000_000  # of the largest coefficient tensor at a time: 48 MB
-
-
-@dataclass(slots=True, eq=False)
-class Box:
-    """Boxes of inputs, and what is known about every value behind them.
-
-    Attributes:
-        program: the network.
-        low: least inputs, float64 (batch, *features).
-        high: largest inputs.
-        least: lower bound of every value, by name.
-        most: upper bound of every value, by name.
-        noise: of every step, by the name of what it makes: see the module.
-    """
-
-    program: Program
-    low: Float[Tensor, "batch *features"]
-    high: Float[Tensor, "batch *features"]
-    least: dict[str, Tensor] = field(default_factory=dict)
-    most: dict[str, Tensor] = field(default_factory=dict)
-    noise: dict[str, Tensor] = field(default_factory=dict)
-
-    def reach(self, name: str) -> Tensor:
-        """Return a bound of the absolute values of a value.
-
-        Args:
-            name: of the value.
-        """
-        return torch.maximum(self.least[name].abs(), self.most[name].abs())
-
-
-def intervals(
-    program: Program,
-    low: Float[Tensor, "batch *features"],
-    high: Float[Tensor, "batch *features"],
-) -> Box:
-    """Bound every value by an interval.
-
-    Args:
-        program: the network.
-        low: least inputs, float64.
-        high: largest inputs, float64.
-
-    Returns:
-        A box, which `tighten` can improve. Differentiable in the inputs and the weights.
-
-    Raises:
-        NetworkError: if the graph mixes rows of a batch.
-    """
-    box = Box(program, low, high, {program.source: low}, {program.source: high})
-    for step in program.steps:
-        made, noise = _interval(step, box)
-        if made[0].shape[:1] != box.low.shape[:1]:
-            raise NetworkError(
-                f"{step.label} does not keep the {len(box.low)} rows of a batch apart; it makes "
-                f"{tuple(made[0].shape)}."
-            )
-        box.least[step.target], box.most[step.target] = made
-        box.noise[step.target] = noise
-    return box
 
 
 def linear_bounds(
@@ -124,7 +57,7 @@ def linear_bounds(
             continue
         size = c.abs()
         # Coefficients that were added up, and constants in one sum: few roundings each.
-        lost = lost + _dot(size, _rounded(c[0, 0].numel() + 200) * box.reach(step.target))
+        lost = lost + _dot(size, rounded(c[0, 0].numel() + 200) * box.reach(step.target))
         if step.kind in ("copy", "affine", "concat"):
             zeros = [torch.zeros_like(box.least[s][:1]) for s in step.sources]
             if step.kind != "copy":
@@ -154,8 +87,8 @@ def linear_bounds(
     c = coefficients.pop(box.program.source, torch.zeros_like(box.low).expand(S, *box.low.shape))
     centre, half = (box.low + box.high) / 2, (box.high - box.low) / 2
     reach = torch.maximum(box.low.abs(), box.high.abs())
-    lost = lost + _dot(c.abs(), _rounded(reach[0].numel() + 200) * reach)
-    return total + _dot(c, centre) - _dot(c.abs(), half) - lost * _SLACK
+    lost = lost + _dot(c.abs(), rounded(reach[0].numel() + 200) * reach)
+    return total + _dot(c, centre) - _dot(c.abs(), half) - lost * SLACK
 
 
 def tighten(box: Box) -> None:
@@ -222,55 +155,6 @@ def optimised_bounds(
     return best
 
 
-def _interval(step: Step, box: Box) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """Bound what a step makes by an interval; with its noise."""
-    none = torch.zeros((), dtype=torch.float64)
-    lows, highs = [box.least[s] for s in step.sources], [box.most[s] for s in step.sources]
-    if step.kind in ("copy", "concat", "maxpool"):
-        return (step.run(*lows), step.run(*highs)), none
-    if step.kind == "affine":
-        return _affine(step, box, lows[0], highs[0])
-    if step.kind == "activation":
-        return value_range(step, lows[0], highs[0]), none
-    if step.kind == "range":
-        assert step.bounds is not None
-        return step.bounds(lows[0], highs[0]), none
-    if step.kind == "error":
-        assert step.margin is not None
-        noise = step.margin(box.reach(step.sources[1]))
-        return (lows[0] - noise * _SLACK, highs[0] + noise * _SLACK), noise
-    return _pair(step, box)
-
-
-def _affine(
-    step: Step, box: Box, low: Tensor, high: Tensor
-) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    assert step.absolute is not None and step.constant is not None
-    reach = torch.maximum(low.abs(), high.abs())
-    size = step.absolute(reach) + step.constant(torch.zeros_like(low[:1]))
-    terms = step.terms or low[0].numel() // max(size[0].numel(), 1) + 2
-    noise = (_gamma(terms, box.program.unit) + _rounded(low[0].numel() + terms)) * size + 1e-300
-    centre, half = (low + high) / 2, (high - low) / 2
-    middle, spread = step.run(centre), step.absolute(half) + noise * _SLACK
-    return (middle - spread, middle + spread), noise
-
-
-def _pair(step: Step, box: Box) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    first, second = step.sources
-    a, b = (box.least[first], box.most[first]), (box.least[second], box.most[second])
-    if step.op == "Add":
-        low, high = a[0] + b[0], a[1] + b[1]
-    elif step.op == "Sub":
-        low, high = a[0] - b[1], a[1] - b[0]
-    else:
-        corners = torch.stack([u * v for u in a for v in b])
-        low, high = corners.amin(0), corners.amax(0)
-    reach = box.reach(first) * box.reach(second)
-    size = reach if step.op == "Mul" else box.reach(first) + box.reach(second)
-    noise = (_gamma(1, box.program.unit) + _rounded(4)) * size + 1e-300
-    return (low - noise * _SLACK, high + noise * _SLACK), noise
-
-
 def _through_lines(
     step: Step,
     box: Box,
@@ -289,7 +173,7 @@ def _through_lines(
     total = total + _dot(positive, given.offset_low) + _dot(negative, given.offset_up)
     offsets = torch.maximum(given.offset_low.abs(), given.offset_up.abs())
     steepest = torch.maximum(low.abs(), given.slope_up.abs())
-    rounding = _rounded(c[0, 0].numel() + 200)
+    rounding = rounded(c[0, 0].numel() + 200)
     lost = lost + _dot(c.abs(), rounding * (offsets + steepest * box.reach(step.sources[0])))
     _add(coefficients, step.sources[0], positive * low + negative * given.slope_up)
     return total, lost
@@ -311,7 +195,7 @@ def _through_product(
     positive, negative = c.clamp(min=0.0), c.clamp(max=0.0)
     total = total - _dot(positive, ax * ay) - _dot(negative, ax * by)
     size = box.reach(first) * box.reach(second)
-    lost = lost + _dot(c.abs(), box.noise[step.target] + 3 * _rounded(c[0, 0].numel() + 200) * size)
+    lost = lost + _dot(c.abs(), box.noise[step.target] + 3 * rounded(c[0, 0].numel() + 200) * size)
     _add(coefficients, first, _gathered(positive * ay + negative * by, box.least[first]))
     _add(coefficients, second, _gathered(c * ax, box.least[second]))
     return total, lost
@@ -375,7 +259,7 @@ def _wanted(step: Step, box: Box, source: str) -> Tensor:
 
 def _pass_on(box: Box, step: Step) -> None:
     """Compute a step's interval again from its sources' better ones, and keep what is narrower."""
-    (low, high), noise = _interval(step, box)
+    (low, high), noise = interval(step, box)
     box.least[step.target] = torch.fmax(box.least[step.target], low)
     box.most[step.target] = torch.fmin(box.most[step.target], high)
     box.noise[step.target] = noise
@@ -393,12 +277,3 @@ def _gathered(c: Tensor, like: Tensor) -> Tensor:
 
 def _add(coefficients: dict[str, Tensor], name: str, more: Tensor) -> None:
     coefficients[name] = coefficients[name] + more if name in coefficients else more
-
-
-def _gamma(n: int, unit: float) -> float:
-    share = n * unit
-    return share / (1 - share) if share < 0.5 else math.inf
-
-
-def _rounded(n: int) -> float:
-    return 1.01 * n * UNIT

@@ -17,10 +17,10 @@ from torch import Tensor
 from netwright.audits.verify._curves import APPROXIMATE, CURVES, curve_lines, curve_range
 from netwright.audits.verify._program import Step
 
-__all__ = ["Lines", "lines", "value_range"]
+__all__ = ["APPROXIMATE", "S_SHAPED", "Lines", "derivative", "lines", "value_range"]
 
 _BISECTIONS = 40
-_S_SHAPED: dict[str, Callable[[Tensor], Tensor]] = {"Sigmoid": torch.sigmoid, "Tanh": torch.tanh}
+S_SHAPED: dict[str, Callable[[Tensor], Tensor]] = {"Sigmoid": torch.sigmoid, "Tanh": torch.tanh}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ def value_range(step: Step, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor
     if step.op in CURVES:
         return curve_range(step, least, most)
     low, high = step.run(least), step.run(most)
-    if step.op in _S_SHAPED:
+    if step.op in S_SHAPED:
         return low - APPROXIMATE, high + APPROXIMATE
     if step.op == "HardSigmoid":
         return low - 1e-6, high + 1e-6  # its line is rounded
@@ -71,8 +71,8 @@ def lines(step: Step, least: Tensor, most: Tensor) -> Lines:
     if step.op in CURVES:
         none = torch.zeros_like(least, dtype=torch.bool)
         return Lines(*curve_lines(step, least, most), none)
-    if step.op in _S_SHAPED:
-        return _s_shaped(_S_SHAPED[step.op], least, most)
+    if step.op in S_SHAPED:
+        return _s_shaped(S_SHAPED[step.op], least, most)
     if step.op in ("Relu", "LeakyRelu"):
         return _relu(step.settings[0] if step.settings else 0.0, least, most)
     low, high = step.settings if step.op == "Clip" else (0.0, 1.0)
@@ -126,16 +126,16 @@ def _s_shaped(f: Callable[[Tensor], Tensor], least: Tensor, most: Tensor) -> Lin
     # Above: where it is concave, the tangent in the middle; where it is convex, the chord; across,
     # the tangent through the left end, or the chord if that tangent touches beyond the right end.
     up_touch, low_touch = _touching(f, least, most), -_touching(f, -most, -least)
-    touches_beyond = b + _slope(f, most) * (least - most) < a
-    up = _slope(f, torch.where(least >= 0, middle, up_touch))
+    touches_beyond = b + derivative(f, most) * (least - most) < a
+    up = derivative(f, torch.where(least >= 0, middle, up_touch))
     up = torch.where((most <= 0) | ((least < 0) & touches_beyond), chord, up)
-    touches_before = a + _slope(f, least) * (most - least) > b
-    low = _slope(f, torch.where(most <= 0, middle, low_touch))
+    touches_before = a + derivative(f, least) * (most - least) > b
+    low = derivative(f, torch.where(most <= 0, middle, low_touch))
     low = torch.where((least >= 0) | ((most > 0) & touches_before), chord, low)
     offsets = []
     for slope, side in ((low, -1), (up, 1)):
         # f(z) - slope z is extreme at an end, or where f' = slope: at p or -p.
-        p = _point_of_slope(f, slope)
+        p = _point_ofderivative(f, slope)
         points = [least, most, p.clamp(least, most), (-p).clamp(least, most)]
         gaps = torch.stack([f(z) - slope * z for z in points])
         # p is known to 1e-9; there the gap is flat, so it errs by the square of that.
@@ -145,7 +145,13 @@ def _s_shaped(f: Callable[[Tensor], Tensor], least: Tensor, most: Tensor) -> Lin
     return Lines(low, offsets[0], up, offsets[1], none)
 
 
-def _slope(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+def derivative(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """Return the slope of sigmoid or tanh.
+
+    Args:
+        f: one of them.
+        z: where.
+    """
     y = f(z)
     return y * (1 - y) if f is torch.sigmoid else 1 - y * y
 
@@ -155,12 +161,12 @@ def _touching(f: Callable[[Tensor], Tensor], end: Tensor, most: Tensor) -> Tenso
     left, right = torch.zeros_like(end), most.clamp(min=0.0)
     for _ in range(_BISECTIONS):
         z = (left + right) / 2
-        below = f(z) + _slope(f, z) * (end - z) < f(end)  # the tangent passes under the end
+        below = f(z) + derivative(f, z) * (end - z) < f(end)  # the tangent passes under the end
         left, right = torch.where(below, z, left), torch.where(below, right, z)
     return right.detach()
 
 
-def _point_of_slope(f: Callable[[Tensor], Tensor], slope: Tensor) -> Tensor:
+def _point_ofderivative(f: Callable[[Tensor], Tensor], slope: Tensor) -> Tensor:
     """Return the z >= 0 where the derivative is `slope`; 0 where it is never so steep."""
     slope = slope.clamp(min=1e-300)
     if f is torch.sigmoid:  # y (1 - y) = slope

@@ -36,12 +36,14 @@ class Reading:
         rows: whether the batch axis is the graph's own first one (False), or every row is executed
             alone, as a batch of one behind the batch axis (True).
         unit: largest relative error of a rounding.
+        makers: of every value, the node that makes it.
     """
 
     constants: dict[str, Tensor] = field(default_factory=dict)
     never: set[str] = field(default_factory=set)
     rows: bool = False
     unit: float = 2.0**-24
+    makers: dict[str, Node] = field(default_factory=dict)
 
     def lift(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """Make a function of the graph's tensors one of tensors with a batch axis.
@@ -71,6 +73,16 @@ class Reading:
             return made[0] if isinstance(made, tuple) else made  # type: ignore[return-value]
 
         return self.lift(run)
+
+    def maker(self, name: str, op: str) -> Node | None:
+        """Return the node that makes a value, if it is of an operator.
+
+        Args:
+            name: of the value.
+            op: the operator.
+        """
+        made = self.makers.get(name)
+        return made if made is not None and made.op == op else None
 
     def fixed(self, node: Node) -> list[Tensor | None]:
         """Return a node's constant inputs in float64; None in the place of others.
@@ -118,6 +130,8 @@ def single(node: Node, sources: list[str], reading: Reading) -> Step | None:
         return replace(step, kind="maxpool")
     if node.op == "Cast":
         return _cast(node, step)
+    if node.op == "CastLike":
+        return replace(step, run=lambda x: x) if data else None
     return _affine(node, fixed, place, step, reading)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -80,8 +80,13 @@ def read_program(graph: Graph) -> Program:
     source, target = graph.inputs[0].name, graph.outputs[0].name
     reading = Reading(dict(graph.initializers), unit=_unit(graph))
     reading.rows = any(n.op == "Transpose" and n.get("perm", (1,))[0] for n in graph.nodes)
-    if reading.rows:
-        _refuse_mixed(graph)
+    shapes = [n for n in graph.nodes if n.op == "Shape"]
+    if reading.rows or shapes:
+        probe = _probe(graph)
+        reading.rows |= bool(shapes) and probe is not None
+        if probe is not None:
+            _refuse_mixed(graph, probe)
+            _note_shapes(graph, probe[:1], reading)
     return _program(list(graph.nodes), graph, source, target, reading)
 
 
@@ -100,6 +105,8 @@ def read_embedded(graph: Graph, tokens: Int[Tensor, "1 time"]) -> Embedded:
     """
     reading = Reading({**graph.initializers, graph.inputs[0].name: tokens}, rows=True)
     reading.unit = _unit(graph)
+    if any(n.op == "Shape" for n in graph.nodes) and all(n.op in OPERATORS for n in graph.nodes):
+        _note_shapes(graph, tokens, reading)
     places = {graph.inputs[0].name}
     rest: list[Node] = []
     found: list[Node] = []
@@ -129,12 +136,15 @@ def read_embedded(graph: Graph, tokens: Int[Tensor, "1 time"]) -> Embedded:
 def _program(
     nodes: list[Node], graph: Graph, source: str, target: str, reading: Reading
 ) -> Program:
-    begin, end, steps = source, target, []
-    if reading.rows:  # a batch of one behind the batch axis
-        begin, end = f"{source}/rows", f"{target}/rows"
-        steps.append(_copy(begin, source, lambda x: x.unsqueeze(1)))
+    steps: list[Step] = []
     moving, refused = {source}, []
     for node in nodes:
+        reading.makers.update(dict.fromkeys(node.outputs, node))
+        if node.op == "Shape" and node.outputs[0] in reading.constants:
+            continue
+        if node.op == "CastLike" and node.inputs[0] in reading.constants:
+            reading.constants[node.outputs[0]] = reading.constants[node.inputs[0]]
+            continue
         sources = list(dict.fromkeys(n for n in node.inputs if n in moving))
         if node.op not in OPERATORS or limitation(node, graph):
             made = None
@@ -151,32 +161,60 @@ def _program(
         listed = ", ".join(refused[:8]) + (f" and {len(refused) - 8} more" if refused[8:] else "")
         raise NetworkError(f"Bounds cannot be had, for the graph has operations without: {listed}.")
     if reading.rows:
-        steps.append(_copy(target, end, _only_row))
-    return Program(begin, end, tuple(steps), reading.unit)
+        steps = _by_row(steps, source, target)
+    return Program(source, target, tuple(steps), reading.unit)
+
+
+def _by_row(steps: list[Step], source: str, target: str) -> list[Step]:
+    """Put a batch of one behind the batch axis, and take it away at the end."""
+    inner = {name: f"{name}/rows" for name in (source, target)}
+    renamed = [
+        replace(
+            step,
+            sources=tuple(inner.get(s, s) for s in step.sources),
+            target=inner.get(step.target, step.target),
+        )
+        for step in steps
+    ]
+    first = _copy(source, inner[source], lambda x: x.unsqueeze(1))
+    return [first, *renamed, _copy(inner[target], target, _only_row)]
 
 
 def _copy(source: str, target: str, run: Callable[[Tensor], Tensor]) -> Step:
     return Step(f"rows of `{source}`", "copy", "Identity", (source,), target, run)
 
 
-def _refuse_mixed(graph: Graph) -> None:
+def _probe(graph: Graph) -> Tensor | None:
+    """Return three rows that the graph takes; None if its shapes are not known."""
+    value = graph.inputs[0]
+    sizes = [d for d in (value.shape or ())[1:] if isinstance(d, int)]
+    floating = value.dtype in (torch.float32, torch.float64)
+    if not value.shape or len(sizes) + 1 != len(value.shape) or not floating:
+        return None
+    places = torch.arange(3 * math.prod(sizes), dtype=value.dtype)
+    return torch.frac(0.618 * places).reshape(3, *sizes)
+
+
+def _refuse_mixed(graph: Graph, x: Tensor) -> None:
     """Refuse a graph whose rows, executed together, are not what they are alone."""
-    shape = graph.inputs[0].shape or ()
-    sizes = [d for d in shape[1:] if isinstance(d, int)]
-    if len(sizes) + 1 != len(shape) or graph.inputs[0].dtype not in (torch.float32, torch.float64):
-        return
-    network, name = OnnxNetwork(graph), graph.inputs[0].name
-    places = torch.arange(3 * math.prod(sizes), dtype=graph.inputs[0].dtype)
-    x = torch.frac(0.618 * places).reshape(3, *sizes)
-    with torch.no_grad():
-        together, *alone = (
-            list(network.trace({name: part}))[-1][1][0] for part in (x, *x.split(1))
-        )
-    alone = torch.cat(alone)
+    together, *parts = (_traced(graph, rows)[-1][1][0] for rows in (x, *x.split(1)))
+    alone = torch.cat(parts)
     if together.shape != alone.shape or not torch.allclose(
         together, alone, rtol=1e-3, atol=1e-3, equal_nan=True
     ):
         raise NetworkError("The graph does not keep the rows of a batch apart.")
+
+
+def _note_shapes(graph: Graph, row: Tensor, reading: Reading) -> None:
+    """Take the shapes that the graph asks for from a run on one row."""
+    for node, made in _traced(graph, row):
+        if node.op == "Shape":
+            reading.constants[node.outputs[0]] = made[0]
+
+
+def _traced(graph: Graph, x: Tensor) -> list[tuple[Node, tuple[Tensor, ...]]]:
+    with torch.no_grad():
+        return list(OnnxNetwork(graph).trace({graph.inputs[0].name: x}))
 
 
 def _only_row(x: Tensor) -> Tensor:

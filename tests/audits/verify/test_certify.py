@@ -115,6 +115,40 @@ def test_a_module_is_bounded_as_its_file_is(classifier, digits, tmp_path):
         read_bounded(classifier)
 
 
+LAYERS = {
+    "attention": lambda: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, dropout=0.0),
+    "group norm": lambda: nn.GroupNorm(2, 2),
+    "max pool": lambda: nn.AdaptiveMaxPool1d(1),
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "softplus, sharp": lambda: nn.Softplus(beta=3.0, threshold=30.0),
+    "softsign": nn.Softsign,
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_torch_are_bounded_as_torch_exports_them(name):
+    with seeded(0):
+        network = nn.Sequential(
+            nn.Linear(6, 8), nn.Unflatten(1, (2, 4)), LAYERS[name](), nn.Flatten(), nn.LazyLinear(3)
+        )
+        network(torch.zeros(1, 6))
+        x, z = torch.rand(1, 6), torch.rand(2000, 6)
+    program = read_bounded(network.eval(), sample=x)
+    z[:1000] = z[:1000].round()
+    unit = torch.eye(3, dtype=torch.float64)[:, None]
+    for radius in (0.001, 0.3):
+        with torch.no_grad():
+            box = intervals(program, x.double() - radius, x.double() + radius)
+            tighten(box)
+            y = network(x + radius * (2 * z - 1)).double()
+            low, high = (s * linear_bounds(box, "outputs", s * unit).T for s in (1, -1))
+        # float32 points may lie 1e-7 outside of the box
+        assert (y >= low - 1e-5).all() and (y <= high + 1e-5).all()
+        assert radius > 0.1 or (high - low).max() < 0.02
+
+
 def test_boxes_are_certified_as_balls_are(classifier, digits):
     x, y = digits[0][1500:1506], digits[1][1500:1506]
     program = read_bounded(classifier, sample=x[:1])

@@ -18,7 +18,7 @@ from netwright.audits.verify import (
     read_bounded,
     tighten,
 )
-from netwright.audits.verify import _propagate as module
+from netwright.audits.verify import _intervals as module
 
 from .conftest import make_network, make_query, write_onnx
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from netwright.artefact._graph import Node
 from netwright.audits.verify._curves import _BENT
+from netwright.audits.verify._program import Step
 from netwright.audits.verify._relaxations import lines, value_range
 from netwright.audits.verify._single_steps import Reading, single
 
@@ -26,6 +27,7 @@ CASES = {
     },
     "celu": ("Celu", {"alpha": 0.3}),
     "elu, bent": ("Elu", {"alpha": 2.0}),
+    "swish": ("Swish", {}),  # `x * sigmoid(x)`, which is two nodes
     "gelu, tanh": ("Gelu", {"approximate": "tanh"}),
 }
 POSITIVE = ("log", "reciprocal", "sqrt")
@@ -36,6 +38,8 @@ BOUND = st.one_of(
 
 def step_of(name):
     op, attributes = CASES[name]
+    if op == "Swish":
+        return Step("Mul", "activation", op, ("x",), "y", torch.nn.functional.silu)
     version = 20 if op != "Clip" else 6
     return single(Node(op, version, ("x",), ("y",), attributes), ["x"], Reading())
 
