@@ -7,7 +7,9 @@ step by step. Zeros make no network faster: `prune_channels` takes whole channel
 `channels` and weighed by `filter_norms` or, with data, `taylor`. `factorise` replaces layers by
 thinner ones: linear layers by `svd`, convolutions by `tucker`, where single pixels do much of the
 work; `spatial_split` or `channel_split` make two layers instead of three, `cp`, `separable` and
-`flattened` far smaller ones that have to be trained again. `decode` reads a file;
+`flattened` far smaller ones that have to be trained again. Without training in between,
+`prune_obc` loses least (`prune_obs` for a few thousand weights): what stays makes up for what goes;
+`prune_by_saliency` with `obd_saliency` only chooses by the loss. `decode` reads a file;
 `_nwz_decode.py` does it alone, with numpy.
 """
 
@@ -31,6 +33,8 @@ from netwright.compress._magnitude import (
 )
 from netwright.compress._nwz import encode, from_arrays
 from netwright.compress._nwz_decode import NwzError, decode, read_about
+from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
+from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
 from netwright.compress._separable import flattened, separable
 from netwright.compress._structured import (
     Thinned,
@@ -50,6 +54,7 @@ __all__ = [
     "Kept",
     "Masked",
     "NwzError",
+    "Operated",
     "Range",
     "Rank",
     "Shared",
@@ -69,15 +74,21 @@ __all__ = [
     "fixed_point",
     "flattened",
     "from_arrays",
+    "hessian_diagonal",
     "huffman",
     "iterate",
     "kept",
+    "obd_saliency",
+    "obs",
     "plain_state",
     "prune",
     "prune_by_deviation",
+    "prune_by_saliency",
     "prune_channels",
     "prune_global",
     "prune_layers",
+    "prune_obc",
+    "prune_obs",
     "read_about",
     "remove_channels",
     "round_weights",
