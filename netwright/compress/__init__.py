@@ -9,13 +9,23 @@ thinner ones: linear layers by `svd`, convolutions by `tucker`, where single pix
 work; `spatial_split` or `channel_split` make two layers instead of three, `cp`, `separable` and
 `flattened` far smaller ones that have to be trained again. Without training in between,
 `prune_obc` loses least (`prune_obs` for a few thousand weights): what stays makes up for what goes;
-`prune_by_saliency` with `obd_saliency` only chooses by the loss. `decode` reads a file;
+`prune_by_saliency` with `obd_saliency` only chooses by the loss. A design of any other kind learns
+from the trained network by `distil`, labels or not. `decode` reads a file;
 `_nwz_decode.py` does it alone, with numpy.
 """
 
 from netwright.compress._channels import Channels, channels
 from netwright.compress._codebook import CodeBook, Shared, codebook, share_weights
 from netwright.compress._cp import cp
+from netwright.compress._distil import (
+    Distilled,
+    Seen,
+    attention_transfer,
+    distil,
+    hint,
+    hinton,
+    soft_targets,
+)
 from netwright.compress._factored import Factored, Rank, by_energy, by_parameters, factorise
 from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
 from netwright.compress._huffman import code_lengths, code_words, huffman
@@ -49,6 +59,7 @@ from netwright.compress._weights import plain_state, settle, weights
 __all__ = [
     "Channels",
     "CodeBook",
+    "Distilled",
     "Factored",
     "FixedPoint",
     "Kept",
@@ -57,8 +68,10 @@ __all__ = [
     "Operated",
     "Range",
     "Rank",
+    "Seen",
     "Shared",
     "Thinned",
+    "attention_transfer",
     "by_energy",
     "by_parameters",
     "channel_split",
@@ -68,6 +81,7 @@ __all__ = [
     "codebook",
     "cp",
     "decode",
+    "distil",
     "encode",
     "factorise",
     "filter_norms",
@@ -75,6 +89,8 @@ __all__ = [
     "flattened",
     "from_arrays",
     "hessian_diagonal",
+    "hint",
+    "hinton",
     "huffman",
     "iterate",
     "kept",
@@ -95,6 +111,7 @@ __all__ = [
     "separable",
     "settle",
     "share_weights",
+    "soft_targets",
     "spatial_split",
     "svd",
     "taylor",
