@@ -2,16 +2,20 @@
 
 Which one? Three stages, each after the other with training in between, take most of a file away at
 no loss: `prune_global` (or `prune_layers`), `share_weights`, and `encode`, which writes one `.nwz`
-file (docs/nwz.md). `prune_by_deviation` needs no shares, only a strength; `iterate` prunes
-step by step. Zeros make no network faster: `prune_channels` takes whole channels out, found by
-`channels` and weighed by `filter_norms` or, with data, `taylor`. `factorise` replaces layers by
-thinner ones: linear layers by `svd`, convolutions by `tucker`, where single pixels do much of the
-work; `spatial_split` or `channel_split` make two layers instead of three, `cp`, `separable` and
-`flattened` far smaller ones that have to be trained again. Without training in between,
-`prune_obc` loses least (`prune_obs` for a few thousand weights): what stays makes up for what goes;
-`prune_by_saliency` with `obd_saliency` only chooses by the loss. A design of any other kind learns
-from the trained network by `distil`, labels or not. `decode` reads a file;
-`_nwz_decode.py` does it alone, with numpy.
+file (docs/nwz.md); `decode` reads it, and `_nwz_decode.py` does so alone, with numpy.
+
+Other prunings: `prune_by_deviation` needs no shares, only a strength, and `iterate` prunes step by
+step. `prune_with_rehabilitation` takes back what was pruned too soon; `prune_by_movement` suits
+networks that were first trained for something else; `find_ticket` leaves one to train from its
+start. Without training in between `prune_obc` loses least (`prune_obs` for a few thousand weights),
+since what stays makes up for what goes; `prune_by_saliency` with `obd_saliency` only chooses.
+
+Zeros make no network faster: `prune_channels` takes whole channels out, found by `channels` and
+weighed by `filter_norms` or, with data, `taylor`. `factorise` replaces layers by thinner ones:
+linear layers by `svd`, convolutions by `tucker`; `spatial_split` or `channel_split` make two layers
+instead of three; `cp`, `separable` and `flattened` make far smaller ones to be trained again. A
+design of any other kind learns from the trained network by `distil`. `share_by_hash` shares values
+without storing which.
 """
 
 from netwright.compress._channels import Channels, channels
@@ -28,8 +32,10 @@ from netwright.compress._distil import (
 )
 from netwright.compress._factored import Factored, Rank, by_energy, by_parameters, factorise
 from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
+from netwright.compress._hashed import Hashed, share_by_hash
 from netwright.compress._huffman import code_lengths, code_words, huffman
 from netwright.compress._int8_onnx import Range, to_int8
+from netwright.compress._lottery import find_ticket, rewind
 from netwright.compress._low_rank import channel_split, spatial_split, svd
 from netwright.compress._magnitude import (
     Kept,
@@ -41,6 +47,7 @@ from netwright.compress._magnitude import (
     prune_global,
     prune_layers,
 )
+from netwright.compress._movement import Moved, cubic_shares, prune_by_movement
 from netwright.compress._nwz import encode, from_arrays
 from netwright.compress._nwz_decode import NwzError, decode, read_about
 from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
@@ -53,6 +60,7 @@ from netwright.compress._structured import (
     remove_channels,
     taylor,
 )
+from netwright.compress._surgery import Rehabilitated, prune_with_rehabilitation
 from netwright.compress._tucker import tucker
 from netwright.compress._weights import plain_state, settle, weights
 
@@ -62,12 +70,15 @@ __all__ = [
     "Distilled",
     "Factored",
     "FixedPoint",
+    "Hashed",
     "Kept",
     "Masked",
+    "Moved",
     "NwzError",
     "Operated",
     "Range",
     "Rank",
+    "Rehabilitated",
     "Seen",
     "Shared",
     "Thinned",
@@ -80,11 +91,13 @@ __all__ = [
     "code_words",
     "codebook",
     "cp",
+    "cubic_shares",
     "decode",
     "distil",
     "encode",
     "factorise",
     "filter_norms",
+    "find_ticket",
     "fixed_point",
     "flattened",
     "from_arrays",
@@ -99,17 +112,21 @@ __all__ = [
     "plain_state",
     "prune",
     "prune_by_deviation",
+    "prune_by_movement",
     "prune_by_saliency",
     "prune_channels",
     "prune_global",
     "prune_layers",
     "prune_obc",
     "prune_obs",
+    "prune_with_rehabilitation",
     "read_about",
     "remove_channels",
+    "rewind",
     "round_weights",
     "separable",
     "settle",
+    "share_by_hash",
     "share_weights",
     "soft_targets",
     "spatial_split",
