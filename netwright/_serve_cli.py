@@ -1,4 +1,4 @@
-"""The command `netwright serve`: a run behind HTTP, with a page to try it."""
+"""The commands `netwright serve`, a run behind HTTP, and `netwright export`, a run elsewhere."""
 
 import importlib.util
 from pathlib import Path
@@ -10,12 +10,13 @@ __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command.
+    """Add the commands.
 
     Args:
         app: the command line.
     """
     app.command()(serve)
+    app.command()(export)
 
 
 def serve(
@@ -79,3 +80,22 @@ def serve(
         time_limit=time_limit,
         tell=lambda line: typer.echo(line),
     )
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="The folder of a run, or an ONNX file that Netwright wrote.")
+    ],
+    to: Annotated[str, typer.Option(help="python, c, huggingface, card or sbom.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File or folder; by default one beside the model.")
+    ] = None,
+) -> None:
+    """Write a run in another form: NumPy source, a C header, a Hugging Face folder, a model card.
+
+    python and c are for small networks; they compute what model.onnx computes.
+    """
+    from netwright.serve import export as write
+
+    for path in write(run, to, out):
+        typer.echo(str(path))

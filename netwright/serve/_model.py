@@ -13,6 +13,7 @@ from jaxtyping import Num
 from torch import Tensor
 
 from netwright.artefact import ArtefactError, Session
+from netwright.artefact._feed import prepare_rows
 from netwright.artefact._file import load_model
 from netwright.artefact._graph import CONSTANT, SEAM
 from netwright.artefact._session import cut_before_seam, run_session, start_session
@@ -83,7 +84,8 @@ class ServedModel:
         Args:
             feed: an array for each input.
         """
-        (made,) = run_session(self._before, [SEAM], dict(feed), name=str(self.path))
+        rows = prepare_rows(feed, self.schema)
+        (made,) = run_session(self._before, [SEAM], rows, name=str(self.path))
         return torch.from_numpy(made)
 
     def calibration(self) -> dict[str, Any]:

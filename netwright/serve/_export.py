@@ -1,0 +1,74 @@
+"""Write a served model in another form: for other languages, other machines, other people."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from netwright._files import write_atomically
+from netwright.serve._card import model_card
+from netwright.serve._model import ServedModel, open_model
+from netwright.serve._sbom import bill_of_materials
+from netwright.serve._to_c import to_c
+from netwright.serve._to_python import to_python
+
+__all__ = ["FORMS", "export"]
+
+_SHIPPED = ("model.safetensors", "design.json", "schema.json", "findings.json")
+
+
+def export(place: Path | str, form: str, out: Path | str | None = None) -> tuple[Path, ...]:
+    """Write a run, or an ONNX file that Netwright wrote, in another form.
+
+    Args:
+        place: the run's folder, or the file.
+        form: "python" (one file, NumPy alone), "c" (one header), "huggingface" (a folder with a
+            model card), "card" or "sbom".
+        out: the file or, for "huggingface", the folder; by default one beside the model.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportError: if the model cannot be written so; says why.
+        ValueError: if there is no such form, or `place` holds no run.
+    """
+    if form not in FORMS:
+        near = difflib.get_close_matches(form, FORMS, n=1)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        raise ValueError(f"`{form}` is no form.{hint} Known: {', '.join(FORMS)}.")
+    model = open_model(place)
+    return FORMS[form](model, None if out is None else Path(out))
+
+
+def _file(name: str, write: Callable[[ServedModel], str]) -> Callable[..., tuple[Path, ...]]:
+    def run(model: ServedModel, out: Path | None) -> tuple[Path, ...]:
+        path = out if out is not None else model.path.parent / name
+        content = write(model)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+        return (path,)
+
+    return run
+
+
+def _huggingface(model: ServedModel, out: Path | None) -> tuple[Path, ...]:
+    folder = out if out is not None else model.path.parent / "huggingface"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {"model.onnx": model.path.read_bytes(), "README.md": model_card(model).encode()}
+    made["sbom.cdx.json"] = bill_of_materials(model).encode()
+    for name in _SHIPPED:
+        source = model.path.parent / name
+        if model.run is not None and source.is_file():
+            made[name] = source.read_bytes()
+    for name, content in made.items():
+        write_atomically(folder / name, content)
+    return tuple(folder / name for name in made)
+
+
+FORMS: Mapping[str, Callable[..., tuple[Path, ...]]] = {
+    "python": _file("model.py", to_python),
+    "c": _file("model.h", to_c),
+    "huggingface": _huggingface,
+    "card": _file("README.md", model_card),
+    "sbom": _file("sbom.cdx.json", bill_of_materials),
+}
