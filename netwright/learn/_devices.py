@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright.data._task import Split, TensorSplit
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["deterministic", "make_fabric", "resident"]
+__all__ = ["deterministic", "make_fabric", "resident", "strides_over_a_pixel"]
 
 
 def make_fabric(device: str = "auto", *, example: Tensor | None = None) -> "Fabric":
@@ -53,6 +53,36 @@ def make_fabric(device: str = "auto", *, example: Tensor | None = None) -> "Fabr
     fabric = Fabric(accelerator=kind, devices=1 if kind == "cpu" else [index], plugins=plugin)
     fabric.launch()
     return fabric
+
+
+@torch.no_grad()
+def strides_over_a_pixel(network: nn.Module, example: Tensor) -> bool:
+    """Say whether a convolution with a stride reads images of a single row or column.
+
+    On CPUs, torch 2.13 leaves the gradient of such a convolution's weights uninitialised in
+    bfloat16 (`tests/learn/test_devices.py` shows it), so these networks train in float32.
+
+    Args:
+        network: runs once, in eval mode.
+        example: a batch of inputs as the network receives them.
+    """
+    strided = [m for m in network.modules() if isinstance(m, nn.Conv2d) and max(m.stride) > 1]
+    found: list[bool] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found.append(min(inputs[0].shape[2:]) == 1)
+
+    handles = [module.register_forward_pre_hook(look) for module in strided]
+    was_training = network.training
+    try:
+        if strided:
+            like = next(network.parameters())
+            network.eval()(example.to(like.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+        network.train(was_training)
+    return any(found)
 
 
 def resident(split: Split, device: torch.device) -> Split:

@@ -16,7 +16,7 @@ from netwright.data._schema import Target
 from netwright.data._task import Split
 from netwright.learn._bounds import require_bounds
 from netwright.learn._checkpoint import Checkpoint, read_checkpoint, select
-from netwright.learn._devices import deterministic, make_fabric, resident
+from netwright.learn._devices import deterministic, make_fabric, resident, strides_over_a_pixel
 from netwright.learn._events import event_log
 from netwright.learn._limits import StepLimit, TimeLimit, limit_for
 from netwright.learn._losses import score_error
@@ -150,7 +150,9 @@ def fit(
     if recipe.certified:
         require_bounds(network, example.to(next(network.parameters()).device))
     direct = fabric is None
-    fabric = fabric or make_fabric(device, example=example)
+    if fabric is None:
+        is_safe = not strides_over_a_pixel(network, example)
+        fabric = make_fabric(device, example=example if is_safe else None)
     if recipe.batch_size < fabric.world_size:
         raise ValueError(
             f"`batch_size` must be at least the {fabric.world_size} processes of `fabric`; got "

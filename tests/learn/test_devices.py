@@ -4,9 +4,16 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
+from netwright._rng import seeded
 from netwright.data._task import TensorSplit
-from netwright.learn._devices import deterministic, make_fabric, resident
+from netwright.learn._devices import (
+    deterministic,
+    make_fabric,
+    resident,
+    strides_over_a_pixel,
+)
 from tests.learn import fit_on_two
 
 IMAGE, ROW = torch.zeros(1, 1, 4, 4), torch.zeros(1, 4)
@@ -31,6 +38,47 @@ def test_bfloat16_is_for_images_where_the_processor_has_it(monkeypatch, bf16, ca
         with make_fabric("cpu", example=example).autocast():
             assert (ROW @ ROW.T).dtype == kind
     assert capfd.readouterr() == ("", "")
+
+
+def halving(n_times):
+    with seeded(0):
+        strides = [2] * n_times or [1]
+        layers = [
+            nn.Conv2d(8 if k else 1, 8, 3, stride=stride, padding=1)
+            for k, stride in enumerate(strides)
+        ]
+        return nn.Sequential(*layers, nn.BatchNorm2d(8))
+
+
+@pytest.mark.parametrize(("n_times", "found"), [(0, False), (2, False), (3, True)])
+def test_strides_over_a_single_pixel_are_found(n_times, found):
+    network = halving(n_times)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert strides_over_a_pixel(network.train(), IMAGE) is found
+    assert network.training and not any(m._forward_pre_hooks for m in network.modules())
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+
+
+@pytest.mark.oracle
+def test_what_is_trained_with_strides_over_a_pixel_has_true_gradients(generator):
+    network = halving(3)
+    example = torch.randn(32, 1, 4, 4, generator=generator)
+    precision = None if strides_over_a_pixel(network, example) else example
+    fabric = make_fabric("cpu", example=precision)
+    network = network.to(memory_format=torch.channels_last)
+    twin = halving(3).double()
+    for _ in range(8):
+        del_me = [torch.full((200_000,), 1e28) for _ in range(8)]  # what a bad kernel would read
+        del del_me
+        network.zero_grad()
+        twin.zero_grad()
+        with fabric.autocast():
+            loss = network(example.to(memory_format=torch.channels_last)).square().mean()
+        loss.backward()
+        twin(example.double()).square().mean().backward()
+        for ours, true in zip(network.parameters(), twin.parameters(), strict=True):
+            # float32 against float64; gradients of a normalised mean square are sums that vanish.
+            torch.testing.assert_close(ours.grad.double(), true.grad, atol=1e-4, rtol=1e-3)
 
 
 def test_a_split_stays_where_it_is_on_the_cpu():
