@@ -10,7 +10,7 @@ from netwright import _rng
 from netwright.data import Input, Schema, Target
 from netwright.design import Candidate, Design, Strategy
 from netwright.design.spaces import Code, TinyCellSpace, tiny_cell_space
-from netwright.finding import Measurement
+from netwright.finding import Lines, Measurement, Series
 
 __all__ = [
     "EPOCHS",
@@ -20,6 +20,7 @@ __all__ = [
     "SEEDS",
     "Step",
     "Trained",
+    "best_so_far",
     "incumbents",
     "proxy",
     "search",
@@ -159,6 +160,20 @@ def incumbents(steps: Sequence[Step]) -> list[float]:
             best = step
         found.append(best.truth)
     return found
+
+
+def best_so_far(searches: Mapping[str, Sequence[Sequence[Step]]]) -> Lines:
+    """Draw the mean accuracy of the incumbents after each child.
+
+    Args:
+        searches: of each strategy, one a seed, all of one length.
+    """
+    series = []
+    for name, each in searches.items():
+        columns = zip(*(incumbents(steps) for steps in each), strict=True)
+        means = tuple(100 * statistics.mean(column) for column in columns)
+        series.append(Series(name, tuple(float(k + 1) for k in range(len(means))), means))
+    return Lines("The best child so far", "trained children", "accuracy, %", tuple(series))
 
 
 def _key(step: Step) -> tuple[float, float]:
