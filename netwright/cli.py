@@ -1,4 +1,4 @@
-"""The command line: `netwright build`, `audit`, `verify`, `serve`, `report`, `reproduce`, ..."""
+"""The command line: `netwright build`, `audit`, `compress`, `verify`, `serve`, and others."""
 
 import json
 import os
@@ -209,6 +209,69 @@ def audit(
             schema=schema,
         )
     _close(findings, folder / "report.html", as_json, console)
+
+
+@app.command()
+def compress(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished build.")],
+    require: Annotated[
+        list[str],
+        typer.Option(
+            "--require",
+            "-r",
+            help='A requirement, for example "size <= 50 kB" or "accuracy_drop <= 0.5 points"; '
+            "may be repeated.",
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="The rows of the build, if they have moved since.")
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(help="For the trainings: 60s, 5min, or 2000 steps; the audit comes on top."),
+    ] = "2min",
+    target: Target = None,
+    text: TextColumns = None,
+    by: By = None,
+    group: Group = None,
+    time_column: TimeColumn = None,
+    split: SplitColumn = None,
+    schema: SchemaFile = None,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run's network smaller, as far as requirements allow, and audit what is shipped.
+
+    The result is one file, model.nwz, in a folder beside the run's. A run that was built with
+    --target, --split and the like needs them again.
+    """
+    from rich.console import Console
+
+    from netwright._compress import compress as compress_run
+
+    console = Console(stderr=as_json)
+    with console.status("Compressing") as status:
+        made = compress_run(
+            run,
+            require=require,
+            data=data,
+            budget=budget,
+            seed=seed,
+            out=out,
+            watch=lambda event: status.update(str(event.facts.get("text", "Compressing"))),
+            target=_names(target),
+            text=_names(text),
+            by=_names(by) or (),
+            group=_names(group),
+            time=time_column,
+            split=split,
+            schema=schema,
+        )
+    for name in ("compression", "speed", "before_and_after"):
+        found = next(f for f in made.findings if f.name == name)
+        console.print(found.summary, markup=False, soft_wrap=True)
+    _close(made.findings, made.report, as_json, console)
 
 
 _verify_cli.add_to(app)

@@ -18,11 +18,17 @@ from netwright.finding import Judgement, Measurement, format_value
 
 __all__ = ["Argument", "Quantity", "Requirement", "units"]
 
-Dimension = Literal["ratio", "score", "bytes", "seconds", "count", "nats", "target"]
+Dimension = Literal["ratio", "score", "points", "bytes", "seconds", "count", "nats", "target"]
 _GREEK = "\u03bcs"  # microseconds with the Greek mu, which looks like the micro sign
 _UNITS: dict[str, dict[str, Fraction]] = {
     "ratio": {"": Fraction(1), "%": Fraction(1, 100)},
     "score": {"": Fraction(1), "%": Fraction(1, 100)},
+    "points": {
+        "": Fraction(1),
+        "%": Fraction(1, 100),
+        "points": Fraction(1, 100),
+        "point": Fraction(1, 100),
+    },
     "bytes": {
         "B": Fraction(1),
         "bytes": Fraction(1),

@@ -44,6 +44,7 @@ def test_version():
         (["build", "digitz"], "digits"),
         (["build", "./nowhere.csv", "--target", "y"], "nowhere.csv"),
         (["report", "./nowhere"], "no finished run"),
+        (["compress", "./nowhere", "--require", "size <= 5 kB"], "no finished run"),
         (["reproduce", "Z9"], "No claim"),
         (["build", "digits", "--colour", "red"], "No such option"),
     ],

@@ -32,6 +32,7 @@ EXAMPLES = (
     "robust(l2=0.5, steps=40, restarts=2) >= 50%",
     "certified(linf=2/255) >= 0.6",
     "gap(accuracy, by=sex) <= 0.02",
+    "accuracy_drop <= 0.5 points",
 )
 
 

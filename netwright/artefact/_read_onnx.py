@@ -143,6 +143,14 @@ class OnnxNetwork(nn.Module):
         full = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
         return torch.cat([self._run(part) for part in full.split(self._rows)])[: len(x)]
 
+    def initializers(self) -> dict[str, Tensor]:
+        """Return the tensors that the file holds, by its names, as the network computes with them.
+
+        Parameters of this module are among them; what has changed since reading is changed here.
+        """
+        held = {name: getattr(holder, key) for name, (holder, key) in self._places.items()}
+        return {name: tensor.detach() for name, tensor in held.items()}
+
     def trace(self, feed: Mapping[str, Tensor]) -> Iterator[tuple[Node, tuple[Tensor, ...]]]:
         """Run the graph, and yield each node with what it makes.
 

@@ -6,9 +6,8 @@ table rounds the weights alone, to ever fewer bits, by steps and by code books.
 """
 
 import copy
-import statistics
 import time
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from netwright.artefact._session import start_session
 from netwright.claims._lenets import train
 from netwright.compress import round_weights, settle, share_weights, to_int8
 from netwright.data import Split, Task, load
-from netwright.finding import Cell, Finding, Judgement, Measurement, Table
+from netwright.finding import Cell, Finding, Judgement, Table
 from netwright.learn import Recipe
-from netwright.measure import percentile, rate_drop
+from netwright.measure import SpeedUp, rate_drop, speed_up
 
 __all__ = ["BAR", "ID", "TITLE", "run"]
 
@@ -64,13 +63,13 @@ def run(*, full: bool, seed: int) -> Finding:
     pixels = _pixels(test, len(test))
     before, after = (_right(model, pixels, test.y) for model in (plain, int8))
     drop = rate_drop(before, after)
-    ratios = {batch: _ratio(plain, int8, pixels, batch) for batch in _BATCHES}
-    met = drop.value <= _MOST_LOST and all(ratio.low > 1 for ratio, _ in ratios.values())
-    first = ratios[_BATCHES[0]][0]
+    speeds = {batch: _compare(plain, int8, pixels, batch) for batch in _BATCHES}
+    met = drop.value <= _MOST_LOST and all(speed.ratio.low > 1 for speed in speeds.values())
+    first = speeds[_BATCHES[0]].ratio
     summary = (
         f"In eight bits a single image is answered {first.value:.2f} times as fast "
         f"[{first.low:.2f}, {first.high:.2f}], a batch of {_BATCHES[1]} "
-        f"{ratios[_BATCHES[1]][0].value:.2f} times; {100 * drop.value:+.2f} points of accuracy "
+        f"{speeds[_BATCHES[1]].ratio.value:.2f} times; {100 * drop.value:+.2f} points of accuracy "
         f"lost [{100 * drop.low:+.2f}, {100 * drop.high:+.2f}]."
     )
     files = (plain.ByteSize(), int8.ByteSize())
@@ -81,7 +80,7 @@ def run(*, full: bool, seed: int) -> Finding:
         measurement=first,
         requirement=BAR,
         judgement=Judgement("met" if met else "broken", summary),
-        evidence=(_both(files, before, after, ratios), _few_bits(network, test)),
+        evidence=(_both(files, before, after, speeds), _few_bits(network, test)),
         seconds=time.monotonic() - began,
     )
 
@@ -112,33 +111,23 @@ def _right(model, pixels: np.ndarray, y: Tensor) -> Tensor:
     return torch.from_numpy(np.concatenate(logits)).argmax(1) == y
 
 
-def _ratio(plain, int8, pixels: np.ndarray, batch: int) -> tuple[Measurement, list[float]]:
-    # How many times as fast, and the median seconds of both.
-    sessions = [start_session(model) for model in (plain, int8)]
-    seconds: list[list[float]] = [[], []]
-    for k in range(_PAIRS + 10):
-        part = pixels[k * batch % (len(pixels) - batch) :][:batch]
-        order = (0, 1) if k % 2 else (1, 0)
-        taken = [0.0, 0.0]
-        for which in order:
-            before = time.perf_counter()
-            sessions[which].run(["logits"], {"image": part})
-            taken[which] = time.perf_counter() - before
-        if k >= 10:  # the first calls warm up
-            for which in order:
-                seconds[which].append(taken[which])
-    pairs = tuple(a / b for a, b in zip(*seconds, strict=True))
-    return replace(percentile(pairs, 0.5), unit=""), [statistics.median(s) for s in seconds]
+def _compare(plain, int8, pixels: np.ndarray, batch: int) -> SpeedUp:
+    def runner(model) -> Callable[[int], object]:
+        session = start_session(model)
+        parts = [pixels[k : k + batch] for k in range(0, len(pixels) - batch, batch)]
+        return lambda k: session.run(["logits"], {"image": parts[k % len(parts)]})
+
+    return speed_up(runner(plain), runner(int8), n_pairs=_PAIRS)
 
 
-def _both(files, before: Tensor, after: Tensor, ratios) -> Table:
+def _both(files, before: Tensor, after: Tensor, speeds: dict[int, SpeedUp]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for which, (name, correct) in enumerate((("float32", before), ("int8", after))):
-        times = (round(1e3 * medians[which], 3) for _, medians in ratios.values())
+        times = (round(1e3 * (s.first, s.second)[which], 3) for s in speeds.values())
         accuracy = round(100 * correct.float().mean().item(), 2)
         rows.append((name, round(files[which] / 1000, 1), accuracy, *times))
     first = ("kB", "accuracy, %")
-    columns = ("file", *first, *(f"ms, batch {batch}" for batch in ratios))
+    columns = ("file", *first, *(f"ms, batch {batch}" for batch in speeds))
     return Table("The same network, as two files; medians of calls by turns", columns, tuple(rows))
 
 

@@ -52,6 +52,7 @@ from netwright.compress._nwz import encode, from_arrays
 from netwright.compress._nwz_decode import NwzError, decode, read_about
 from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
 from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
+from netwright.compress._pack import pack, unpack
 from netwright.compress._separable import flattened, separable
 from netwright.compress._structured import (
     Thinned,
@@ -109,6 +110,7 @@ __all__ = [
     "kept",
     "obd_saliency",
     "obs",
+    "pack",
     "plain_state",
     "prune",
     "prune_by_deviation",
@@ -134,5 +136,6 @@ __all__ = [
     "taylor",
     "to_int8",
     "tucker",
+    "unpack",
     "weights",
 ]

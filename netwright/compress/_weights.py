@@ -52,6 +52,7 @@ def constrain(network: nn.Module, name: str, constraint: nn.Module) -> None:
         ValueError: if the network has no such parameter.
     """
     module, attribute = _find(network, name)
+    _separate(module)
     if parametrize.is_parametrized(module, attribute):
         parametrize.remove_parametrizations(module, attribute, leave_parametrized=True)
     parametrize.register_parametrization(module, attribute, constraint)
@@ -81,6 +82,7 @@ def settle(network: nn.Module) -> None:
     """
     for _, module, attribute in tuple(_places(network)):
         if parametrize.is_parametrized(module, attribute):
+            _separate(module)
             parametrize.remove_parametrizations(module, attribute, leave_parametrized=True)
 
 
@@ -93,6 +95,15 @@ def plain_state(network: nn.Module) -> dict[str, Tensor]:
     held = {name: getattr(module, attribute) for name, module, attribute in _places(network)}
     buffers = {name: tensor for name, tensor in network.named_buffers() if f"{_INNER}." not in name}
     return {name: tensor.detach() for name, tensor in (held | buffers).items()}
+
+
+def _separate(module: nn.Module) -> None:
+    # A copied module shares its class, on which torch keeps the constrained weights as properties:
+    # one more or one less would change every copy. So each gets a class of its own first.
+    if parametrize.is_parametrized(module):
+        shared = type(module)
+        own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+        module.__class__ = type(shared.__name__, shared.__bases__, own)
 
 
 def _places(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:

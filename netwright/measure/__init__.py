@@ -4,9 +4,9 @@ Which one? For classes that are about equally frequent `accuracy`, else `balance
 `auroc` for rankings, `log_loss` and `ece` where probabilities are used as such. `rmse` punishes
 large errors, `mae` does not, `r2` has no unit. Functions that end in `_labels` (and `exact_match`)
 are for several labels at once. `macs` and `parameters` count, `latency` and `memory` measure, on
-this machine; `LatencyTable` predicts latency without a file to time. Intervals: `proportion` for
-rates, `rate_drop` for two rates on the same rows, `bootstrap` for functions of means, `percentile`
-for timings.
+this machine; `speed_up` compares two calls by turns; `LatencyTable` predicts latency without a file
+to time. Intervals: `proportion` for rates, `rate_drop` for two rates on the same rows, `bootstrap`
+for functions of means, `percentile` for timings.
 """
 
 from netwright._intervals import Interval, clopper_pearson, proportion, wilson
@@ -38,6 +38,7 @@ from netwright.measure._ranking import auroc, auroc_labels
 from netwright.measure._regression import mae, r2, rmse
 from netwright.measure._subject import Subject
 from netwright.measure._time import MachineRate, machine_rate, theoretical_seconds, training_step
+from netwright.measure._turns import SpeedUp, speed_up
 from netwright.measure._unresolved import trouble, unresolved
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "MachineRate",
     "Operation",
     "Reliability",
+    "SpeedUp",
     "Subject",
     "accuracy",
     "auroc",
@@ -83,6 +85,7 @@ __all__ = [
     "reliability_labels",
     "resampled_means",
     "rmse",
+    "speed_up",
     "theoretical_seconds",
     "training_step",
     "trouble",

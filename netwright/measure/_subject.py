@@ -27,6 +27,8 @@ class Subject:
         artefact: the shipped file (`model.onnx`); None while the network is only a candidate.
         predict: maps inputs (as the network receives them) to logits or values; the artefact's own
             runtime when there is an artefact; None means `network`.
+        before: outputs for every row of the split before the network was compressed, for quantities
+            that compare with them; None where it was not.
     """
 
     schema: Schema
@@ -35,6 +37,7 @@ class Subject:
     seed: int = 0
     artefact: Path | None = None
     predict: Callable[[Tensor], Tensor] | None = None
+    before: Tensor | None = None
 
     @cached_property
     def outputs(self) -> Tensor:
@@ -49,7 +52,8 @@ class Subject:
         Args:
             places: positions in the split, int64.
         """
-        chosen = dataclasses.replace(self, split=_Chosen(self.split, places))
+        before = None if self.before is None else self.before[places]
+        chosen = dataclasses.replace(self, split=_Chosen(self.split, places), before=before)
         chosen.__dict__["outputs"] = self.outputs[places]  # where `cached_property` looks first
         return chosen
 

@@ -34,6 +34,7 @@ group of 29 rows, outputs that are not finite) leaves the requirement undecided 
 | balanced_accuracy; f1 with few errors | combined from the intervals of the classes |
 | f1 of one class | that of its Jaccard rate |
 | f1 with 30 errors or more, log_loss, rmse, mae, r2 | bootstrap over rows (BCa) |
+| accuracy_drop | Agresti-Min, for pairs of outcomes on the same rows |
 | auroc | DeLong on the logit scale, widened near 0 and 1 after Newcombe |
 | ece | bootstrap, conservative at both ends |
 | gap | Newcombe's for a difference, over all pairs of groups |

@@ -5,6 +5,7 @@ import pytest
 from netwright.claims import f2
 from netwright.data import SealedSplit, TensorSplit, load
 from netwright.finding import Measurement
+from netwright.measure import SpeedUp
 
 
 @pytest.mark.claim
@@ -35,7 +36,7 @@ def brief(monkeypatch, few):
 
 def faster(value):
     measured = Measurement(value=value, low=value - 0.1, high=value + 0.1, n=300)
-    return lambda *_: (measured, [1e-3, 1e-3])
+    return lambda *_: SpeedUp(measured, 1e-3, 1e-3)
 
 
 def test_both_files_and_every_number_of_bits_have_a_row(brief, monkeypatch):
@@ -51,12 +52,12 @@ def test_both_files_and_every_number_of_bits_have_a_row(brief, monkeypatch):
 def test_the_whole_interval_must_be_faster(brief, monkeypatch, times, verdict):
     same = Measurement(value=0.0, low=-0.001, high=0.001, n=80)
     monkeypatch.setattr(f2, "rate_drop", lambda before, after: same)
-    monkeypatch.setattr(f2, "_ratio", faster(times))
+    monkeypatch.setattr(f2, "_compare", faster(times))
     assert f2.run(full=False, seed=0).judgement.verdict == verdict
 
 
 def test_a_loss_above_the_bar_breaks_the_claim(brief, monkeypatch):
     lost = Measurement(value=0.004, low=-0.001, high=0.009, n=80)
     monkeypatch.setattr(f2, "rate_drop", lambda before, after: lost)
-    monkeypatch.setattr(f2, "_ratio", faster(2.0))
+    monkeypatch.setattr(f2, "_compare", faster(2.0))
     assert f2.run(full=False, seed=0).judgement.verdict == "broken"

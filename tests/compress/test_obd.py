@@ -8,6 +8,7 @@ from netwright.compress import (
     kept,
     obd_saliency,
     prune_by_saliency,
+    prune_global,
     weights,
 )
 
@@ -71,6 +72,18 @@ def test_what_matters_least_goes_and_stays_away(problem):
     saliency = {"weight": -saliency["weight"]}  # what went before stays away all the same
     assert prune_by_saliency(network, saliency, keep=0.7).count == 1
     assert kept(network).total == 10
+
+
+def test_a_pruned_network_is_left_as_it_is(problem, generator):
+    network, x, y = problem
+    prune_global(network, keep=0.5)
+    before = weights(network)["weight"].clone()
+    found = hessian_diagonal(network, [(x, y)], half_squares, generator=generator)
+    assert found["weight"].shape == (2, 5)
+    assert torch.equal(weights(network)["weight"], before)
+    assert kept(network).count == 5
+    network(x).sum().backward()
+    assert (network.parametrizations.weight.original.grad == 0).sum() == 5
 
 
 def test_a_straight_line_has_no_curvature(problem, generator):

@@ -202,6 +202,18 @@ def test_a_channel_followed_to_the_wrong_place_is_found_out(monkeypatch):
         remove_channels(network, x, channels(network, x), [0, 1])
 
 
+def test_a_shared_layer_stays_shared():
+    with _rng.seeded(0):
+        into, shared, out = nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+    network = nn.Sequential(into, nn.ReLU(), shared, nn.ReLU(), shared, out)
+    network.tied = shared.weight  # the same parameter by another name
+    x = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+    found = channels(network, x)
+    smaller = remove_channels(network, x, found, [0, 2]).network
+    assert smaller[2] is smaller[4] and smaller.tied is smaller[2].weight
+    assert smaller[2].weight.shape == (4, 4)
+
+
 def test_a_layer_keeps_a_channel(chain):
     found = channels(chain, images())
     with pytest.raises(ValueError, match=r"`gone` holds all channels of `0.weight`; one has to"):

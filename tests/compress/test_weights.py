@@ -43,11 +43,16 @@ def test_a_constrained_network_keeps_its_names_and_its_answers(network):
 
 
 def test_a_copy_is_constrained_too_and_independent(network):
+    x = torch.ones(2, 1, 4, 4)
     prune_global(network, keep=0.5)
-    twin = copy.deepcopy(network)
+    twin, third = copy.deepcopy(network), copy.deepcopy(network)
+    before = network.eval()(x)
+    constrain(third, "3.bias", Masked(torch.tensor([False, False])))
     settle(twin)
     assert isinstance(constraint(network, "0.weight"), Masked)
-    assert constraint(twin, "0.weight") is None
+    assert constraint(twin, "0.weight") is None and constraint(network, "3.bias") is None
+    assert torch.equal(network(x), before) and torch.equal(twin.eval()(x), before)
+    assert not torch.equal(third.eval()(x), before)
 
 
 def test_a_second_constraint_takes_the_place_of_the_first(network):
