@@ -56,6 +56,7 @@ from netwright.compress._pack import pack, unpack
 from netwright.compress._separable import flattened, separable
 from netwright.compress._structured import (
     Thinned,
+    channel_macs,
     filter_norms,
     prune_channels,
     remove_channels,
@@ -86,6 +87,7 @@ __all__ = [
     "attention_transfer",
     "by_energy",
     "by_parameters",
+    "channel_macs",
     "channel_split",
     "channels",
     "code_lengths",

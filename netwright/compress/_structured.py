@@ -25,7 +25,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from netwright.compress._channels import Channels, channels
 from netwright.measure import macs as count_macs
 
-__all__ = ["Thinned", "filter_norms", "prune_channels", "remove_channels", "taylor"]
+__all__ = ["Thinned", "channel_macs", "filter_norms", "prune_channels", "remove_channels", "taylor"]
 
 _SAME = 1e-3  # of the largest output: far above rounding, far below a channel gone astray
 
@@ -109,6 +109,31 @@ def taylor(
     return total / n
 
 
+def channel_macs(
+    network: nn.Module, x: Num[Tensor, "batch *input"], found: Channels
+) -> Float[Tensor, "channels"]:
+    """Return the multiply-accumulates of one example that the removal of each channel alone saves.
+
+    An importance divided by them takes first what matters least for what it costs.
+
+    Args:
+        network: whose channels they are.
+        x: one input or more.
+        found: its channels.
+
+    Cost: a forward pass for every set of channels alike.
+    """
+    saved = torch.zeros(found.count)
+    before = count_macs(network, x[:1]).macs_per_example
+    for alike in map(list, found.sets):
+        if len(alike) > 1:
+            without = _shrunk(network, found, alike[:1])
+            saved[alike] = before - count_macs(without, x[:1]).macs_per_example
+        else:  # it stays anyway, as the last one
+            saved[alike] = before
+    return saved
+
+
 def prune_channels(
     network: nn.Module,
     x: Num[Tensor, "batch *input"],
@@ -125,7 +150,8 @@ def prune_channels(
         network: left as it is; train the smaller one afterwards.
         x: one input or more, to count multiply-accumulates.
         found: `channels(network, x)`.
-        importance: of each channel: `filter_norms`, `taylor`, or any other.
+        importance: of each channel: `filter_norms`, `taylor`, or any other, as it is or divided by
+            `channel_macs`.
         macs: share of the multiply-accumulates that may stay, in (0, 1).
         least: channels that are kept of those alike, at least.
         multiple: as many channels are kept of those alike as fill whole groups of this size, which
@@ -255,7 +281,7 @@ def _shrunk(network: nn.Module, found: Channels, gone: Collection[int]) -> nn.Mo
     network = copy.deepcopy(network)
     lost = torch.tensor(sorted(gone), dtype=torch.int64)
     names = {id(t): n for n, t in (*network.named_parameters(), *network.named_buffers())}
-    smaller: dict[int, Tensor] = {}
+    smaller: dict[int, tuple[Tensor, Tensor]] = {}  # a tensor kept alive keeps its id
     for module in tuple(network.modules()):
         for held in (module._parameters, module._buffers):
             for attribute, tensor in held.items():
@@ -263,8 +289,9 @@ def _shrunk(network: nn.Module, found: Channels, gone: Collection[int]) -> nn.Mo
                     continue
                 if id(tensor) not in smaller:
                     places = found.places[names[id(tensor)]]
-                    smaller[id(tensor)] = _sliced(tensor, names[id(tensor)], places, lost)
-                held[attribute] = smaller[id(tensor)]  # type: ignore[assignment]
+                    sliced = _sliced(tensor, names[id(tensor)], places, lost)
+                    smaller[id(tensor)] = (tensor, sliced)
+                held[attribute] = smaller[id(tensor)][1]  # type: ignore[assignment]
         _resize(module)
     return network
 

@@ -6,6 +6,7 @@ from netwright import _rng
 from netwright.artefact import Session, to_onnx
 from netwright.compress import (
     _channel_rules,
+    channel_macs,
     channels,
     filter_norms,
     prune_channels,
@@ -110,6 +111,16 @@ def test_norms_are_of_whole_filters_and_of_all_that_go_together(schema):
     weights = [network.get_parameter(n) for n in ("stem.0.weight", "stage1.0.branch.1.0.weight")]
     expected = sum(w.detach().abs().sum((1, 2, 3)) for w in weights)
     assert torch.allclose(norms[list(stem)], expected / expected.mean())
+
+
+@pytest.mark.oracle
+def test_costs_are_what_a_removal_saves(chain):
+    x = images()
+    found = channels(chain, x)
+    costs = channel_macs(chain, x, found)
+    for channel in range(found.count):
+        before, after = remove_channels(chain, x, found, [channel]).macs
+        assert costs[channel].item() == before - after > 0
 
 
 def test_the_least_important_go_first(chain):
