@@ -15,7 +15,6 @@ Run: python -m benchmarks.attack [--quick] [--data digits|mnist]
 
 import argparse
 import contextlib
-import dataclasses
 import importlib.util
 import io
 import os
@@ -30,49 +29,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import Tensor, nn
 
-from netwright import _rng
 from netwright.audits.attack import LinfBall, strongest
+from netwright.claims._victims import trained
 from netwright.data import Task, load
-from netwright.learn import Recipe, fit
 
 Attack = Callable[[nn.Module, Tensor, Tensor, float, int], Tensor]
 RADIUS = {"digits": 0.1, "mnist": 0.1}
 ROOM = 1e-5  # float32, which rivals project in
 
 
-def cnn(task: Task) -> nn.Module:
-    side = task.schema.input.shape[-1]
-    with _rng.seeded(0):
-        return nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=1 if side < 16 else 2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * (4 if side < 16 else 7) ** 2, 64),
-            nn.ReLU(),
-            nn.Linear(64, 10),
-        )
-
-
 def networks(task: Task, radius: float, steps: int) -> dict[str, nn.Module]:
-    plain = Recipe(learning_rate=5e-3, weight_decay=0.01, batch_size=100)
-    robust = dataclasses.replace(plain, adversarial="pgd", radius=radius, attack_steps=5)
-    found = {}
-    for name, recipe in (("plain", plain), ("adversarially trained", robust)):
-        network = cnn(task)
-        fit(
-            network,
-            task.train,
-            task.validation,
-            target=task.schema.target,
-            recipe=recipe,
-            steps=steps,
-            seed=0,
-            device="cpu",
-        )
-        found[name] = network
-    return found
+    robust = {"adversarial": "pgd", "radius": radius, "attack_steps": 5}
+    return {
+        "plain": trained(task, steps=steps, seed=0),
+        "adversarially trained": trained(task, steps=steps, seed=0, **robust),
+    }
 
 
 def ours(network: nn.Module, x: Tensor, y: Tensor, radius: float, seed: int, **effort) -> Tensor:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from netwright.artefact._graph import Node
+from netwright.artefact._graph import Node, dtypes
 from netwright.artefact._operators import OPERATORS
 from netwright.audits.verify._chain import Chain
 from netwright.audits.verify._curves import APPROXIMATE
@@ -442,10 +442,13 @@ def _look_up(node: Node, sources: list[str], reading: Reading) -> list[Step] | N
     def bounds(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         # Places are whole numbers but for what rounding has been added to them.
         met = (places >= low.unsqueeze(-1) - 0.25) & (places <= high.unsqueeze(-1) + 0.25)
-        met |= (low < -0.25).unsqueeze(-1) | (high > len(table) - 0.75).unsqueeze(-1)
-        met = met.reshape(*met.shape, *[1] * (table.dim() - 1))
+        beyond = (low < -0.25) | (high > len(table) - 0.75)
+        met |= beyond.unsqueeze(-1)
+        spread = [1] * (table.dim() - 1)
+        met = met.reshape(*met.shape, *spread)
+        unknown = (0 * (low + high)).reshape(*low.shape, *spread)  # NaN where either is
         least = torch.where(met, table, torch.inf).amin(low.dim())
-        return least, torch.where(met, table, -torch.inf).amax(low.dim())
+        return least + unknown, torch.where(met, table, -torch.inf).amax(low.dim()) + unknown
 
     chain = Chain(node, reading)
     chain.bounded(node.inputs[1], run, bounds)
@@ -459,7 +462,9 @@ def _quantize(node: Node, sources: list[str], reading: Reading) -> list[Step] | 
     scale, zero = ([*reading.fixed(node), None])[1:3]
     if scale is None or scale.numel() > 1 and "axis" not in node.attributes and node.opset < 13:
         return None
-    kind = torch.uint8 if zero is None else zero.dtype
+    kind = dtypes()[node.get("output_dtype", 0) or 2] if zero is None else zero.dtype  # 2: uint8
+    if kind.is_floating_point:
+        return None
     offset = torch.zeros(1, dtype=torch.float64) if zero is None else zero.double()
     axis, info = node.get("axis", 1), torch.iinfo(kind)
 

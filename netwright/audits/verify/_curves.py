@@ -106,7 +106,7 @@ def curve_range(step: Step, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor
     """
     a, b = step.run(least), step.run(most)
     if step.op in _STEPS:
-        return a, b
+        return a + 0 * least, b + 0 * most  # the sign of NaN is 0
     if step.op in _CONVEX:
         return _convex_range(step, _CONVEX[step.op], least, most, a, b)
     curve = _BENT[step.op]
@@ -231,7 +231,7 @@ def _bent_lines(step: Step, curve: _Bent, least: Tensor, most: Tensor) -> Four:
 
 def _step_lines(step: Step, least: Tensor, most: Tensor) -> Four:
     """Between its values at the ends, or beside the line that it follows."""
-    low, high = step.run(least), step.run(most)
+    low, high = curve_range(step, least, most)
     flat = torch.zeros_like(least)
     if step.op not in _JUMPS:
         return flat, low, flat, high

@@ -15,6 +15,7 @@ from netwright.audits.verify import (
     optimised_bounds,
     read_bounded,
     tighten,
+    zonotopes,
 )
 
 make = helper.make_node
@@ -226,6 +227,20 @@ def test_outside_of_its_domain_a_function_certifies_nothing(name, tmp_path):
         read_bounded(path), torch.zeros(3, 6), torch.arange(3), linf=50.0, least=-50, most=50
     )
     assert not found.holds.any()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nan_certifies_nothing(name, tmp_path):
+    model = onnx.load(network(tmp_path / "n.onnx", name))
+    for tensor in model.graph.initializer:
+        if tensor.name == "in/b":
+            tensor.CopyFrom(numpy_helper.from_array(np.full(W, np.nan, F), tensor.name))
+    program = read_bounded(model.SerializeToString())
+    for steps in (0, 2):
+        found = certify_ball(program, torch.zeros(3, 6), torch.arange(3), linf=0.1, steps=steps)
+        assert not found.holds.any()
+    box = zonotopes(program, torch.zeros(1, 6).double(), torch.ones(1, 6).double())
+    assert not (box.least[program.target] > box.most[program.target]).any()
 
 
 def test_a_graph_that_mixes_rows_on_the_way_is_refused(tmp_path):

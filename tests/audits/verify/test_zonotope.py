@@ -30,14 +30,13 @@ def test_no_point_leaves_a_zonotope(name, tmp_path, generator):
     path = network(tmp_path / "n.onnx", name)
     program = read_bounded(path)
     x = torch.rand(1, 6, generator=generator, dtype=torch.float64)
-    for radius in (0.02, 0.3):
-        low, high = x - radius, x + radius
-        with torch.no_grad():
-            box, plain = zonotopes(program, low, high), intervals(program, low, high)
-        assert outside(box, path, low, high, generator) == 0
-        for value in box.least:
-            assert (box.least[value] >= plain.least[value]).all()
-            assert (box.most[value] <= plain.most[value]).all()
+    low, high = x - 0.3, x + 0.3
+    with torch.no_grad():
+        box, plain = zonotopes(program, low, high), intervals(program, low, high)
+    assert outside(box, path, low, high, generator) == 0
+    for value in box.least:
+        assert (box.least[value] >= plain.least[value]).all()
+        assert (box.most[value] <= plain.most[value]).all()
 
 
 def mlp(activation, layers=4):
