@@ -16,6 +16,11 @@ linear layers by `svd`, convolutions by `tucker`; `spatial_split` or `channel_sp
 instead of three; `cp`, `separable` and `flattened` make far smaller ones to be trained again. A
 design of any other kind learns from the trained network by `distil`. `share_by_hash` shares values
 without storing which.
+
+Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed; `round_weights` rounds
+weights to any number of bits without training, `round_aware` and `learn_steps` (better below four
+bits) while the network learns, `ternarise` and `binarise` to three and two values. `pack` writes a
+whole ONNX file as one `.nwz` file, graph included, and `unpack` gives it back.
 """
 
 from netwright.compress._channels import Channels, channels
@@ -31,10 +36,12 @@ from netwright.compress._distil import (
     soft_targets,
 )
 from netwright.compress._factored import Factored, Rank, by_energy, by_parameters, factorise
+from netwright.compress._few_values import Signs, Ternary, binarise, ternarise
 from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
 from netwright.compress._hashed import Hashed, share_by_hash
 from netwright.compress._huffman import code_lengths, code_words, huffman
 from netwright.compress._int8_onnx import Range, to_int8
+from netwright.compress._learned_step import LearnedStep, learn_steps
 from netwright.compress._lottery import find_ticket, rewind
 from netwright.compress._low_rank import channel_split, spatial_split, svd
 from netwright.compress._magnitude import (
@@ -54,6 +61,7 @@ from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_sal
 from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
 from netwright.compress._pack import pack, unpack
 from netwright.compress._separable import flattened, separable
+from netwright.compress._straight_through import Rounded, round_aware
 from netwright.compress._structured import (
     Thinned,
     channel_macs,
@@ -74,6 +82,7 @@ __all__ = [
     "FixedPoint",
     "Hashed",
     "Kept",
+    "LearnedStep",
     "Masked",
     "Moved",
     "NwzError",
@@ -81,10 +90,14 @@ __all__ = [
     "Range",
     "Rank",
     "Rehabilitated",
+    "Rounded",
     "Seen",
     "Shared",
+    "Signs",
+    "Ternary",
     "Thinned",
     "attention_transfer",
+    "binarise",
     "by_energy",
     "by_parameters",
     "channel_macs",
@@ -110,6 +123,7 @@ __all__ = [
     "huffman",
     "iterate",
     "kept",
+    "learn_steps",
     "obd_saliency",
     "obs",
     "pack",
@@ -127,6 +141,7 @@ __all__ = [
     "read_about",
     "remove_channels",
     "rewind",
+    "round_aware",
     "round_weights",
     "separable",
     "settle",
@@ -136,6 +151,7 @@ __all__ = [
     "spatial_split",
     "svd",
     "taylor",
+    "ternarise",
     "to_int8",
     "tucker",
     "unpack",
