@@ -145,7 +145,7 @@ def _growing(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Tensor | 
         return func(z, *rest, **kwargs)
 
     outputs = run(x)
-    if not isinstance(outputs, Tensor):
+    if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
         return None
     low, high = recorder.of(x)
     return recorder.made(outputs, (run(low), run(high)), (x,), "affine", run)
@@ -306,6 +306,11 @@ def _leaky_relu(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Tensor
     return _rising("lines", partial(_hinge, leak=leak))(recorder, func, args, kwargs)
 
 
+def _elu(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    alpha = kwargs.get("alpha", args[1] if len(args) > 1 else 1.0)
+    return None if alpha < 0 else _rising("interval")(recorder, func, args, kwargs)
+
+
 def _hinge(run: Callable[..., Tensor], low: Tensor, high: Tensor, *, leak: float = 0.0) -> Lines:
     """Above, the chord; below, whichever of both pieces leaves the lesser area."""
     on, off = low >= 0, high <= 0
@@ -362,11 +367,12 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys("conv1d conv2d conv3d conv_transpose2d linear".split(), _weighted),
     **dict.fromkeys("__add__ __radd__ __rsub__ __sub__ add rsub sub subtract".split(), _sum),
     **dict.fromkeys("__mul__ __rmul__ __truediv__ div mul".split(), _product),
-    **dict.fromkeys("elu hardsigmoid hardtanh relu6 softplus".split(), _rising("interval")),
+    **dict.fromkeys("hardsigmoid hardtanh relu6 softplus".split(), _rising("interval")),
     **dict.fromkeys("max_pool1d max_pool2d".split(), _rising("pick")),
     **dict.fromkeys("cat concat".split(), _joined),
     "batch_norm": _batch_norm,
     "dropout": _dropout,
+    "elu": _elu,
     "leaky_relu": _leaky_relu,
     "neg": _negative,
     "relu": _rising("lines", _hinge),

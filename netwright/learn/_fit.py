@@ -147,8 +147,6 @@ def fit(
         _check_same(saved.state["identity"], identity, folder)
         started -= saved.state["seconds"]
     example = train.take([0])
-    if recipe.certified:
-        require_bounds(network, example.to(next(network.parameters()).device))
     direct = fabric is None
     if fabric is None:
         is_safe = not strides_over_a_pixel(network, example)
@@ -169,6 +167,8 @@ def fit(
             compile=compile,
             direct=direct,
         )
+        if recipe.certified:
+            require_bounds(network, example.to(fabric.device))
         training = _Training(
             learner=learner,
             fabric=fabric,

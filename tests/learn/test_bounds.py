@@ -6,6 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from netwright import _rng
+from netwright.audits.verify import intervals, read_bounded
+from netwright.audits.verify import linear_bounds as prover
 from netwright.learn._bound_rules import Recorder
 from netwright.learn._bounds import bounded, linear_bounds, margins, require_bounds
 from netwright.nn import ConvNorm, GlobalPool, Normalise, Residual, Separable, SqueezeExcitation
@@ -133,13 +135,7 @@ def test_a_bound_that_is_wrong_is_caught(through, generator, monkeypatch):
 
 def proved(network, x, low, high, rows):
     """The prover's intervals of the outputs, and its linear bounds from the same intervals."""
-    from netwright.artefact._export import export_network
-    from netwright.artefact._graph import parse_graph
-    from netwright.audits.verify._propagate import intervals
-    from netwright.audits.verify._propagate import linear_bounds as prover
-    from netwright.audits.verify._steps import read_program
-
-    program = read_program(parse_graph(export_network(network, x, output="logits")))
+    program = read_bounded(network, sample=x)
     known = intervals(program, low.double(), high.double())
     least = prover(known, program.target, rows.double())
     return known.least[program.target], known.most[program.target], least
@@ -219,6 +215,11 @@ class Unknown(nn.Module):
         return y + x.sort(dim=1).values + functional.relu(x, inplace=True)
 
 
+class Cut(nn.Module):
+    def forward(self, x):
+        return x.to(torch.int64)
+
+
 class Peeking(nn.Module):
     def forward(self, x):
         return x * float(x.max())
@@ -237,8 +238,11 @@ def test_everything_that_cannot_be_bounded_is_named():
         bounded(Peeking(), x, x, x)
     with pytest.raises(ValueError, match="`layer_norm`"):
         bounded(nn.Sequential(nn.LayerNorm(6), nn.GELU()), x, x, x)
-    with pytest.raises(ValueError, match="`leaky_relu`"):
-        bounded(nn.LeakyReLU(-0.5), x, x, x)
+    for falling in (nn.LeakyReLU(-0.5), nn.ELU(alpha=-1.0)):
+        with pytest.raises(ValueError, match="`(leaky_relu|elu)`"):
+            bounded(falling, x, x, x)
+    with pytest.raises(ValueError, match="`to`"):
+        bounded(Cut(), x, x, x)
     require_bounds(linear, x)
 
 
