@@ -155,16 +155,13 @@ def measure(code: Code) -> list[dict[str, object]]:
         for network in networks
     ]
     costs = macs(networks[0].eval(), batch[:1])
-    began = time.process_time()
     curves = train(networks, design.recipe, rows, held_out)
-    seconds = (time.process_time() - began) / SEEDS
     return [
         {
             "code": "".join(map(str, code)),
             "seed": seed,
             "params": costs.parameters,
             "macs": costs.macs,
-            "seconds": round(seconds, 3),
             **scores[seed],
             **{f"accuracy_{n}": value for n, value in zip(EPOCHS, curves[seed], strict=True)},
         }
@@ -209,7 +206,7 @@ def write(rows: list[dict[str, object]]) -> None:
     rows = sorted(rows, key=lambda row: (str(row["code"]), row["seed"]))
     table = pyarrow.Table.from_pylist(rows)
     shares = [name for name in table.column_names if name.startswith("accuracy")]
-    for name in [*shares, "seconds", "synflow", "jacobian_covariance", "naswot"]:
+    for name in [*shares, "synflow", "jacobian_covariance", "naswot"]:
         place = table.column_names.index(name)
         table = table.set_column(place, name, table[name].cast(pyarrow.float32()))
     PATH.parent.mkdir(exist_ok=True)

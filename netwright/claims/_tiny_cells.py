@@ -52,7 +52,6 @@ class Trained:
         curves: held-out accuracy after each of `EPOCHS`, a curve for each seed.
         params: trained weights.
         macs: multiply-accumulates of one image.
-        seconds: of one training, on the machine that made the table.
         proxies: means over the seeds of the scores of untrained networks.
     """
 
@@ -60,7 +59,6 @@ class Trained:
     curves: tuple[tuple[float, ...], ...]
     params: int
     macs: int
-    seconds: float
     proxies: Mapping[str, float]
 
     @property
@@ -99,7 +97,6 @@ def trained() -> Mapping[str, Trained]:
             tuple(tuple(columns[f"accuracy_{n}"][row] for n in EPOCHS) for row in places),
             columns["params"][places[0]],
             columns["macs"][places[0]],
-            statistics.mean(columns["seconds"][row] for row in places),
             {name: statistics.mean(columns[name][row] for row in places) for name in PROXIES},
         )
     return found
