@@ -187,6 +187,7 @@ def test_arguments_are_keywords_with_defaults(name):
         ("tiny_cells", {"edges": ["none"]}, "`edges` must name 5 operations; got 1"),
         ("tiny_cells", {"edges": ["conv3x4"] * 5}, "called `conv3x4`. Did you mean `conv3x3`?"),
         ("tiny_cells", {"widths": []}, "a number for each cell; got none"),
+        ("tiny_cells", {"stem_stride": 0}, "`stem_stride` must be at least 1; got 0"),
         ("text_transformer", {"width": 9}, "`width` must be a multiple of the 4 heads"),
     ],
 )  # fmt: skip

@@ -140,6 +140,8 @@ def test_every_network_builds_and_names_its_edges(generator):
         network = build_network(design, SCHEMA, seed=0)
         assert len(network.cell1.edges) == sum(map(bool, chosen))  # none of it is dead
         assert network.eval()(x).shape == (3, 3)
+    halved = network.stem(network.normalise(x))
+    assert halved.shape == (3, 16, 4, 4) and network.cell1(halved).shape == halved.shape
 
 
 def test_other_inputs_and_codes_are_refused():
