@@ -24,6 +24,7 @@ _GLANCE_STEPS = 30  # where the budget counts steps
 # images of up to 28 x 28 pixels, for which a step takes about a second; and proposes so many cells.
 _SHARED, _SHARED_A_SECOND, _FEWEST_SHARED, _PROPOSED = 0.3, 0.25, 20, 4
 _PIXELS = 28 * 28
+_SHORTEST = 300.0  # seconds
 
 STRATEGIES = {
     "portfolio": "strong defaults, with half an hour or more evolution that begins with them",
@@ -59,8 +60,8 @@ def strategy_for(
         What takes designs, `requirements=` and `metric=`, and returns a search.
 
     Raises:
-        ValueError: if there is no such strategy or space, or they do not fit each other or the
-            task.
+        ValueError: if there is no such strategy or space, or they do not fit each other, the task
+            or the budget.
     """
     _require(name, STRATEGIES, "strategy")
     if space is not None:
@@ -153,6 +154,11 @@ def _shared(task: Task, limit: Budget, seed: int, name: str) -> Callable[..., St
         steps = limit.steps * _SHARED
     else:
         assert limit.seconds is not None
+        if limit.seconds < _SHORTEST:
+            raise ValueError(
+                f"`{name}` trains all cells at once before it proposes any; give `budget` at least "
+                f"{_SHORTEST:.0f}s (an hour is better), or take another strategy."
+            )
         n_pixels = math.prod(task.schema.input.shape[1:])
         steps = limit.seconds * _SHARED_A_SECOND / max(1.0, n_pixels / _PIXELS)
     steps = max(_FEWEST_SHARED, round(steps))

@@ -84,7 +84,8 @@ Strategy = Annotated[
     str,
     typer.Option(
         help="How designs are searched: portfolio (strong defaults; from half an hour on evolution "
-        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (images).",
+        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (images, "
+        "with an hour, say).",
     ),
 ]
 Space = Annotated[

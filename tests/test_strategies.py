@@ -66,10 +66,11 @@ def asked_of(search, value=lambda candidate: 60 + candidate.number % 7):
 @pytest.fixture
 def few_shared_steps(monkeypatch):
     monkeypatch.setattr(_strategies, "_FEWEST_SHARED", 2)
+    monkeypatch.setattr(_strategies, "_SHARED_A_SECOND", 0.005)
 
 
 @pytest.mark.parametrize("name", list(STRATEGIES))
-@pytest.mark.parametrize("limit", [Budget(seconds=10.0), Budget(steps=9)], ids=["s", "steps"])
+@pytest.mark.parametrize("limit", [Budget(seconds=400.0), Budget(steps=9)], ids=["s", "steps"])
 def test_every_strategy_ends_with_one_full_training(name, limit, few_shared_steps):
     digits = nw.load("digits", seed=0)
     make = strategy_for(digits, limit, 0, name=name)
@@ -120,3 +121,9 @@ def test_tables_have_no_cells():
     for name, space in (("random", "cells"), ("darts", None)):
         with pytest.raises(ValueError, match="image"):
             strategy_for(iris, Budget(steps=90), 0, name=name, space=space)
+
+
+@pytest.mark.parametrize("name", ["darts", "enas"])
+def test_what_trains_all_cells_at_once_needs_minutes(name):
+    with pytest.raises(ValueError, match="give `budget` at least 300s"):
+        strategy_for(nw.load("digits", seed=0), Budget(seconds=60.0), 0, name=name)
