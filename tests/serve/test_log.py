@@ -13,6 +13,7 @@ import pytest
 
 from netwright.serve import Log, LogError
 from netwright.serve._log import Entry, database_address
+from tests.postgres import postgres  # noqa: F401
 
 
 def entry(name, answer="3", model="m"):
@@ -51,6 +52,20 @@ def test_address(tmp_path):
     with pytest.raises(LogError, match="cannot be opened") as caught:
         Log("postgresql://me:hidden@127.0.0.1:1/none")
     assert "hidden" not in str(caught.value)
+
+
+def test_server_database(postgres):  # noqa: F811
+    log = Log(postgres)
+    log.write([entry("a"), entry("b", answer="4")])
+    assert not log.is_local
+    assert log.tell("a", "3") and log.tell("b", "3") and log.tell("b", "4")
+    assert log.accuracy("m").successes == 2
+    assert log.latest("m", 1) == [{"brightness": 0.5}]
+    log.tidy()
+    log.close()
+    again = Log(postgres)
+    assert again.identifiers() == {"a", "b"}
+    again.close()
 
 
 def start(file, database):
