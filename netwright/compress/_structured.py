@@ -161,7 +161,8 @@ def prune_channels(
         ValueError: if `macs`, `least` or `multiple` makes no sense, or so few multiply-accumulates
             cannot be had.
 
-    Cost: a forward pass for each of about log2(channels) trials.
+    Cost: a forward pass for each of about log2(channels) trials, and for each block of channels
+        that went, to see whether there is room for it after all.
 
     Example:
         >>> wide = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -182,24 +183,29 @@ def prune_channels(
     before = count_macs(network, x[:1]).macs_per_example
     order = importance.argsort().tolist()
 
-    def smaller(n: int) -> tuple[nn.Module, set[int], float]:
-        gone = _gone(order[:n], order, found, least, multiple)
-        trial = _shrunk(network, found, gone)
-        return trial, gone, count_macs(trial, x[:1]).macs_per_example
+    def cost(gone: set[int]) -> float:
+        return count_macs(_shrunk(network, found, gone), x[:1]).macs_per_example / before
+
+    def first(n: int) -> set[int]:
+        return _gone(order[:n], order, found, least, multiple)
 
     low, high = 0, found.count
-    _, gone, cost = smaller(high)
-    if cost > macs * before:
+    least_share = cost(first(high))
+    if least_share > macs:
         why = "; ".join(f"`{name}`: {reason}" for name, reason in found.untouched.items())
         raise ValueError(
             f"`macs` of {macs} cannot be had: when all channels go that can, with `least` {least} "
-            f"and `multiple` {multiple}, {cost / before:.3f} of them stay. Not touched: "
+            f"and `multiple` {multiple}, {least_share:.3f} of them stay. Not touched: "
             f"{why or 'nothing'}."
         )
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if smaller(middle)[2] <= macs * before else (middle, high)
-    return remove_channels(network, x, found, smaller(high)[1])
+        low, high = (low, middle) if cost(first(middle)) <= macs else (middle, high)
+    gone = first(high)
+    for block in _blocks(gone, order, found, multiple):  # one large block may have been too much
+        if cost(gone - block) <= macs:
+            gone -= block
+    return remove_channels(network, x, found, gone)
 
 
 def remove_channels(
@@ -266,6 +272,19 @@ def _gone(
         kept = -(-kept // multiple) * multiple
         gone |= set(sorted(alike, key=rank.__getitem__)[: max(0, len(alike) - kept)])
     return gone
+
+
+def _blocks(gone: set[int], order: list[int], found: Channels, multiple: int) -> list[set[int]]:
+    # What might come back: of channels alike the most important first, whole blocks, and not much
+    # less than an eighth of them at once, since each trial costs a forward pass.
+    rank = {channel: place for place, channel in enumerate(order)}
+    blocks = []
+    for alike in found.sets:
+        lost = sorted(gone & set(alike), key=rank.__getitem__, reverse=True)
+        size = multiple * max(1, len(alike) // (8 * multiple))
+        blocks += [lost[i : i + size] for i in range(0, len(lost), size)]
+    blocks.sort(key=lambda block: max(rank[channel] for channel in block), reverse=True)
+    return [set(block) for block in blocks]
 
 
 def _unread(network: nn.Module, found: Channels, gone: Collection[int]) -> nn.Module:

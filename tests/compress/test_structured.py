@@ -131,6 +131,23 @@ def test_the_least_important_go_first(chain):
     assert len(kept) < 6 and torch.equal(kept, chain[0].weight[-len(kept) :])
 
 
+def test_nothing_goes_for_which_there_is_room(chain):
+    # The dear channel is the least important; once it is gone, the cheap ones can stay.
+    found = channels(chain, images())
+    costs = channel_macs(chain, images(), found)
+    dear = int(costs.argmax())
+    order = torch.arange(found.count).float() + 100
+    order[dear] = -1  # goes last of all that go
+    order[costs < costs.max()] -= 200
+    share = 1 - 0.9 * float(costs.max()) / macs(chain, images()).macs_per_example
+    thinned = prune_channels(chain, images(), found, order, macs=share)
+    lost = sum(before - now for before, now in thinned.widths.values())
+    assert thinned.macs[1] <= share * thinned.macs[0]
+    for channel in range(found.count):  # whatever came back would be too much
+        saved = thinned.macs[0] - thinned.macs[1]
+        assert lost >= 1 and saved - float(costs[channel]) < (1 - share) * thinned.macs[0]
+
+
 def test_whole_groups_are_kept(schema):
     with _rng.seeded(0):
         network = residual_cnn(schema, widths=(16, 32), blocks=(1, 1))
