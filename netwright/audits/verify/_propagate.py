@@ -166,13 +166,14 @@ def _through_lines(
     chosen: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     low = given.slope_low
-    if chosen is not None:
+    steepest = torch.maximum(low.abs(), given.slope_up.abs())
+    if chosen is not None:  # slopes of at most 1
+        steepest = steepest.clamp(min=1.0)
         leak = step.settings[0] if step.settings else 0.0
         low = torch.where(given.free, chosen.clamp(leak, 1.0), low)
     positive, negative = c.clamp(min=0.0), c.clamp(max=0.0)
     total = total + _dot(positive, given.offset_low) + _dot(negative, given.offset_up)
     offsets = torch.maximum(given.offset_low.abs(), given.offset_up.abs())
-    steepest = torch.maximum(low.abs(), given.slope_up.abs())
     rounding = rounded(c[0, 0].numel() + 200)
     lost = lost + _dot(c.abs(), rounding * (offsets + steepest * box.reach(step.sources[0])))
     _add(coefficients, step.sources[0], positive * low + negative * given.slope_up)
@@ -251,9 +252,15 @@ def _tighten(box: Box, name: str, wanted: Bool[Tensor, "batch *value"]) -> None:
 
 
 def _wanted(step: Step, box: Box, source: str) -> Tensor:
+    """Say where narrower bounds would give narrower lines."""
     low, high = box.least[source], box.most[source]
     if step.op in ("Relu", "LeakyRelu"):
         return (low < 0) & (high > 0)
+    if step.op == "Clip":
+        least, most = step.settings
+        return ((low < least) & (high > least)) | ((low < most) & (high > most))
+    if step.op == "Round":  # within half a step of its input, however wide
+        return torch.zeros_like(low, dtype=torch.bool)
     return low < high
 
 
@@ -267,7 +274,7 @@ def _pass_on(box: Box, step: Step) -> None:
 
 def _dot(rows: Tensor, value: Tensor) -> Tensor:
     """Sum over all axes but the first two, (rows, batch)."""
-    return (rows * value).flatten(2).sum(2)
+    return torch.einsum("sbn,bn->sb", rows.flatten(2), value.expand(rows.shape[1:]).flatten(1))
 
 
 def _gathered(c: Tensor, like: Tensor) -> Tensor:
