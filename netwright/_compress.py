@@ -118,12 +118,10 @@ def compress(
     write_atomically(folder / "model.onnx", decoded.SerializeToString(deterministic=True))
     journal.record("shipped", text=f"model.nwz: {chosen.candidate.passes}")
     journal.record("stage", stage="audit")
-    findings = _audit(old, task, folder, requirements, journal, seed)
-    findings += (
-        overview(old, chosen, tried, found.table, folder),
-        beside(old.findings, findings),
-        speed(old, task, folder),
-    )
+    judged, asked = _audit(old, task, folder, requirements, journal, seed)
+    made_small = overview(old, chosen, tried, found.tables, folder)
+    compared = (beside(old.findings, asked), speed(old, task, folder))
+    findings = (*judged, made_small, *compared, *asked)
     write_atomically(folder / "findings.json", findings_to_json(findings))
     journal.record("done", seconds=round(journal.elapsed, 1))
     made = Run.open(folder)
@@ -232,7 +230,8 @@ def _audit(
     requirements: Sequence[Requirement],
     journal: Journal,
     seed: int,
-) -> tuple[Finding, ...]:
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    # What was required, and everything else.
     onnx = folder / "model.onnx"
     journal.record("test split opened", reason="audit of the compressed artefact")
     split = task.test.open("audit of the compressed artefact")
@@ -245,6 +244,7 @@ def _audit(
         predict=Session(onnx).predict,
         before=_outputs(Session(old.artefact), split),
     )
-    judged = [judge(_of_file(subject, folder / "model.nwz", r), r) for r in requirements]
+    packed = folder / "model.nwz"
+    judged = tuple(judge(_of_file(subject, packed, r), r) for r in requirements)
     asked = audit_subject(subject, (), task=task, journal=journal)
-    return (*judged, *(f for f in asked if f.name not in REPLACED))
+    return judged, tuple(f for f in asked if f.name not in REPLACED)

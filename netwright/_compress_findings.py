@@ -44,7 +44,7 @@ class Tried:
 
 
 def overview(
-    old: Run, chosen: Tried, tried: Sequence[Tried], sensitivity: Table, folder: Path
+    old: Run, chosen: Tried, tried: Sequence[Tried], sensitivity: Sequence[Table], folder: Path
 ) -> Finding:
     """Say what was tried, what was chosen, and what was left alone.
 
@@ -64,8 +64,8 @@ def overview(
         f"({show(before, 'bytes')}). It decodes to an ONNX file of {show(opened, 'bytes')}."
     )
     if left:
-        summary += f" Left alone: {len(left)} of {len(sensitivity.rows)} weights."
-    tables = [_candidates(tried, chosen), _front(tried, chosen)]
+        summary += f" Left alone: {len(left)} of {len(chosen.candidate.layers)} weights."
+    tables: list[Table | Points] = [_candidates(tried, chosen), _front(tried, chosen)]
     if chosen.candidate.layers:
         rows = tuple(
             (name, n, total, round(100 * n / total, 1), values, left.get(name, ""))
@@ -73,7 +73,7 @@ def overview(
         )
         columns = ("weight", "not zero", "of", "%", "different values", "left alone, and why")
         tables.append(Table("What is left of each weight", columns, rows))
-    tables.append(sensitivity)
+    tables.extend(sensitivity)
     return Finding("compression", "Compression", summary, evidence=tuple(tables))
 
 

@@ -74,14 +74,17 @@ class Sensitivity:
         return found
 
     @property
-    def table(self) -> Table:
-        """All of it, for people."""
-        settings = [_keep(k) for k in KEEPS] + [_values(n) for n in SHARED]
+    def tables(self) -> tuple[Table, Table]:
+        """All of it, for people: pruning, and sharing."""
+        pruned, shared = [_keep(k) for k in KEEPS], [_values(n) for n in SHARED]
+        lost = "points of validation score lost by one layer alone, before training"
+        return self._table(f"Pruned: {lost}", pruned), self._table(f"Shared: {lost}", shared)
+
+    def _table(self, title: str, settings: Sequence[str]) -> Table:
         rows = tuple(
             (name, *(round(100 * losses[s], 2) if s in losses else None for s in settings))
             for name, losses in self.losses.items()
         )
-        title = "Sensitivity: points of validation score lost by one layer alone, before training"
         return Table(title, ("weight", *settings), rows)
 
 

@@ -80,7 +80,9 @@ def test_every_candidate_and_every_weight_is_listed(made):
     assert words[:3] == ["as it was", "int8", "shared values"]
     assert [word.startswith("pruned to") for word in words if "(chosen)" in word] == [True]
     left = tables["What is left of each weight"]
-    assert len(left.rows) == len(next(t for n, t in tables.items() if "Sensitivity" in n).rows)
+    pruned = next(table for title, table in tables.items() if title.startswith("Pruned:"))
+    assert [row[0] for row in left.rows] == [row[0] for row in pruned.rows]
+    assert pruned.columns == ("weight", "keep 0.6", "keep 0.3", "keep 0.1")
     assert all(values <= 33 for *_, values, _ in left.rows)
     shown = [e.facts["text"] for e in events if e.name == "compressed"]
     assert len(shown) == len(tried.rows)
