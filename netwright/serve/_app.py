@@ -42,6 +42,7 @@ def create_app(
     most_rows: int = 256,
     most_bytes: int = 8_000_000,
     body_seconds: float = 20.0,
+    most_open: int = 512,
     notes: tuple[str, ...] = (),
 ) -> Any:
     """Make the ASGI application of a model.
@@ -53,6 +54,7 @@ def create_app(
         most_rows: of one request.
         most_bytes: of one request's body.
         body_seconds: within which a body must have arrived.
+        most_open: requests that may be open at once, beyond which they are turned away.
         notes: what readers of the page must know, for example why there are no examples.
 
     Returns:
@@ -105,7 +107,7 @@ def create_app(
     _add_kserve(app, engine, most_rows)
     return Guard(
         app, token=token, hosts=hosts, most_bytes=most_bytes, body_seconds=body_seconds,
-        metrics=engine.metrics,
+        most_open=most_open, metrics=engine.metrics,
     )  # fmt: skip
 
 
@@ -261,7 +263,7 @@ def _add_predictions(app: Any, engine: Engine, thread: Any, most_rows: int) -> N
         include = _included(content.get("include", []), engine)
         answers = await engine.predict(rows)
         if "nearest" in include:
-            found = await engine.slowly(lambda: _nearest(engine, rows.feed))
+            found = await engine.look_up(lambda: _nearest(engine, rows.feed))
             answers = [a | {"nearest": n} for a, n in zip(answers, found, strict=True)]
         if "seen" in include:
             pictures = [as_data_address(pixels) for pixels in rows.feed["image"]]
@@ -322,7 +324,7 @@ def _add_radius(app: Any, engine: Engine, thread: Any) -> None:
         """Say how far the pixels of one image may change: proved, and broken by an attack."""
         pixels, _ = await one_image(request, ())
         limit = engine.time_limit
-        found: Radii = await engine.slowly(lambda: engine.radius.find(pixels, seconds=limit))
+        found: Radii = await engine.attack(lambda: engine.radius.find(pixels, seconds=limit))
         return _json(
             {
                 "levels": LEVELS, "proved": found.proved, "broken": found.broken,
@@ -338,7 +340,7 @@ def _add_radius(app: Any, engine: Engine, thread: Any) -> None:
         if type(size) is not int or not 1 <= size <= LEVELS:
             problem = Problem("radius", f"must be a whole number from 1 to {LEVELS}")
             raise RequestError(422, "The request cannot be used.", [problem])
-        found = await engine.slowly(lambda: engine.radius.attack(pixels, size))
+        found = await engine.attack(lambda: engine.radius.attack(pixels, size))
         best = int(found.probabilities.argmax())
         return _json(
             {

@@ -1,6 +1,7 @@
 """From checked rows to logged answers: what every way of asking shares."""
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -25,7 +26,7 @@ from netwright.serve._rows import Rows, join
 __all__ = ["Answered", "Engine"]
 
 _WINDOW = 1000  # last rows that drift is measured on
-_MOST_SLOW = 8  # attacks and searches that may wait
+_MOST_SLOW = 8  # attacks, and searches for examples, that may wait
 _SHORT = 0.005  # seconds of a full batch, below which the event loop runs it itself
 _TIDY = 5.0  # seconds between two tidyings of the log
 
@@ -82,9 +83,13 @@ class Engine:
             self._answer, most_rows=batch_rows, wait=batch_wait, most_waiting=queue_rows,
             time_limit=time_limit, inline=near and self._batch_seconds(batch_rows) < _SHORT,
         )  # fmt: skip
-        self.slow = Batcher(
-            lambda jobs: [job() for job in jobs], most_rows=1, wait=0.0, most_waiting=_MOST_SLOW,
-            time_limit=2 * time_limit + 5, name="slow",
+        # Examples do not wait for attacks, nor predictions for either.
+        self.slow, self.examples = (
+            Batcher(
+                lambda jobs: [job() for job in jobs], most_rows=1, wait=0.0,
+                most_waiting=_MOST_SLOW, time_limit=2 * time_limit + 5, name=name,
+            )
+            for name in ("attacks", "examples")
         )  # fmt: skip
         self.metrics.set(
             "netwright_model_info", 1, model=model.name, version=model.version, kind=model.outputs
@@ -96,6 +101,7 @@ class Engine:
         """Begin to answer; call it inside the running event loop."""
         self.batches.start()
         self.slow.start()
+        self.examples.start()
         if self.log is not None:
             self._tidying = asyncio.get_running_loop().create_task(self._tidy())
 
@@ -103,6 +109,7 @@ class Engine:
         """Finish what runs, and close the log."""
         await self.batches.stop()
         await self.slow.stop()
+        await self.examples.stop()
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
@@ -131,8 +138,8 @@ class Engine:
                 self.metrics.add("netwright_refused_total")
             raise
 
-    async def slowly(self, work: Callable[[], Any]) -> Any:
-        """Do something that takes seconds, one at a time, beside the predictions.
+    async def attack(self, work: Callable[[], Any]) -> Any:
+        """Attack or prove, which takes seconds, one at a time, beside the predictions.
 
         Args:
             work: what to do.
@@ -141,6 +148,17 @@ class Engine:
             RequestError: 429 if too many wait, 503 if the time is up.
         """
         return await self.slow.submit(work, 1)
+
+    async def look_up(self, work: Callable[[], Any]) -> Any:
+        """Look among the training rows, one at a time, beside the predictions.
+
+        Args:
+            work: what to do.
+
+        Raises:
+            RequestError: 429 if too many wait, 503 if the time is up.
+        """
+        return await self.examples.submit(work, 1)
 
     def drift(self) -> tuple[ColumnDrift, ...]:
         """Measure how far the last rows have moved from the training rows."""
@@ -160,7 +178,8 @@ class Engine:
     async def _tidy(self) -> None:
         while self.log is not None:
             await asyncio.sleep(_TIDY)
-            await asyncio.to_thread(self.log.tidy)
+            with contextlib.suppress(LogError):  # whoever writes next is told
+                await asyncio.to_thread(self.log.tidy)
 
     def _batch_seconds(self, rows: int) -> float:
         """Time a full batch of empty rows, the second time; nothing is logged."""

@@ -41,6 +41,7 @@ class Guard:
         hosts: tuple[str, ...] | None,
         most_bytes: int,
         body_seconds: float,
+        most_open: int,
         metrics: Metrics,
     ) -> None:
         """Say what is let through.
@@ -51,6 +52,7 @@ class Guard:
             hosts: names by which the server may be called, without ports; None for any.
             most_bytes: of a body.
             body_seconds: within which a body must have arrived.
+            most_open: requests that may be open at once: each may hold a body in memory.
             metrics: counts requests and times.
         """
         self._app = app
@@ -58,6 +60,8 @@ class Guard:
         self._hosts = hosts
         self._most_bytes = most_bytes
         self._body_seconds = body_seconds
+        self._most_open = most_open
+        self._open = 0
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,6 +77,7 @@ class Guard:
             return
         began = time.perf_counter()
         status = 500
+        self._open += 1
 
         async def watched(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -88,6 +93,7 @@ class Guard:
             else:
                 await self._app(scope, self._counted(receive), watched)
         finally:
+            self._open -= 1
             path = getattr(scope.get("route"), "path", "other")
             self._metrics.add("netwright_requests_total", path=path, status=str(status))
             self._metrics.observe("netwright_request_seconds", time.perf_counter() - began)
@@ -106,6 +112,10 @@ class Guard:
             kind, _, token = given.partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
                 return RequestError(401, "Send the header `Authorization: Bearer TOKEN`.")
+        if self._open > self._most_open and path not in OPEN:
+            return RequestError(
+                429, f"More than {self._most_open} requests are open.", retry_after=1
+            )
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18:
             return RequestError(400, "The Content-Length is no number.")
@@ -149,6 +159,8 @@ async def _answer(error: RequestError, send: Send) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
     # The body may still be on its way; nobody is going to read it.
     headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})

@@ -324,10 +324,18 @@ def _from_pixels(item: list[Any], shape: tuple[int, ...]) -> np.ndarray | _Wrong
 def _decoded(found: Sequence[tuple[str, Any]], schema: Schema) -> Rows:
     pixels = np.empty((len(found), *schema.input.shape), np.uint8)
     problems: list[Problem] = []
+    left = 2 * MOST_PIXELS  # of all pictures together: small files may hold large ones
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about files that it can read all the same
         for place, (name, item) in enumerate(found):
-            made = item if isinstance(item, np.ndarray) else _picture(item, schema.input.shape)
+            made: np.ndarray | str = item
+            if not isinstance(item, np.ndarray):
+                seen = _size(item)
+                left -= seen if isinstance(seen, int) else 0
+                late = "too many pixels in one request; send fewer pictures at once"
+                made = seen if isinstance(seen, str) else late
+                if isinstance(seen, int) and left >= 0:
+                    made = decode(item, schema.input.shape)
             if isinstance(made, str):
                 problems.append(Problem(name, made))
             else:
@@ -336,16 +344,16 @@ def _decoded(found: Sequence[tuple[str, Any]], schema: Schema) -> Rows:
     return Rows({"image": pixels}, len(found), ((),) * len(found), (None,) * len(found))
 
 
-def _picture(data: bytes, shape: tuple[int, ...]) -> np.ndarray | str:
+def _size(data: bytes) -> int | str:
+    """Count a picture's pixels from its header; or say why it is not decoded."""
     if not data:
         return f"the file is empty; send one of {', '.join(FORMATS)}"
     seen = header(data)
-    if seen.trouble:
-        return seen.trouble
-    if seen.height * seen.width > MOST_PIXELS:
+    pixels = seen.height * seen.width
+    if not seen.trouble and pixels > MOST_PIXELS:
         size = f"{seen.width:,} x {seen.height:,} pixels"
         return f"{size}; at most {MOST_PIXELS:,} in all are decoded"
-    return decode(data, shape)
+    return seen.trouble or pixels
 
 
 def _named(value: Any) -> str:

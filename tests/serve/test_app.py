@@ -218,6 +218,17 @@ def test_picture_of_too_many_pixels_is_not_decoded(digits):
     assert "6,000 x 5,000 pixels" in answer["error"]["problems"][0]["reason"]
 
 
+def test_small_files_of_large_pictures_are_not_all_decoded(digits):
+    file = io.BytesIO()
+    Image.new("1", (4900, 5000)).save(file, "PNG")
+    picture = base64.b64encode(file.getvalue()).decode()
+    status, answer = digits.post("/predict", {"images": [picture] * 4})
+    assert status == 422
+    problems = answer["error"]["problems"]
+    assert [p["field"] for p in problems] == ["images[2]", "images[3]"]
+    assert "too many pixels in one request" in problems[0]["reason"]
+
+
 def test_texts(words, words_model):
     status, answer = words.post("/predict", {"texts": ["good fine film", "", "ünknown £"]})
     assert status == 200
@@ -403,6 +414,14 @@ def test_large_bodies_are_turned_away_before_they_are_read(serve, digits_model):
     )
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_too_many_open_requests_are_turned_away(serve, digits_model, digit):
+    client = serve(digits_model, most_open=0, log=None)
+    status, headers, answer = client.ask("POST", "/predict", {"image": digit.tolist()})
+    assert status == 429
+    assert headers["retry-after"] == "1"
+    assert client.get("/health")[0] == 200
 
 
 def test_body_that_never_comes_is_given_up(serve, digits_model):
