@@ -260,7 +260,9 @@ _RULES: dict[Any, Callable[..., bool]] = {
     **dict.fromkeys(_NORMS, _batch_norm),
     **dict.fromkeys(_POOLS, _pool),
     **dict.fromkeys((_aten.mean, _aten.sum, _aten.amax, _aten.amin, _aten.max, _aten.min), _reduce),
-    **dict.fromkeys((_aten._to_copy, _aten.hardswish, _aten.hardswish_), _pointwise),
+    **dict.fromkeys(
+        (_aten._to_copy, _aten._prelu_kernel, _aten.hardswish, _aten.hardswish_), _pointwise
+    ),
     **dict.fromkeys(_CUTS, _cut),
     **dict.fromkeys(_SHAPES, _reshape),
 }

@@ -6,7 +6,15 @@ from torch.nn import functional
 from netwright import _rng
 from netwright.compress import channels, prune_global
 from netwright.data import load
-from netwright.design.families import macro_cnn, residual_cnn, small_cnn, table_mlp
+from netwright.design.families import (
+    cells,
+    macro_cnn,
+    residual_cnn,
+    small_cnn,
+    table_mlp,
+    tabm,
+    tiny_cells,
+)
 
 
 class Runs(nn.Module):
@@ -144,8 +152,10 @@ def test_the_network_is_left_in_its_mode_and_without_hooks():
         (lambda s: residual_cnn(s, widths=(4, 8), blocks=(1, 1), squeeze=True), [4, 4, 4, 4, 8, 8]),
         (lambda s: small_cnn(s, stem=4, widths=(6, 8)), [4, 6, 8]),
         (macro_cnn, [16, 32, 32, 64]),
+        (lambda s: cells(s, width=4), [4, 4, 4, 8, 8, 8, 8]),
+        (tiny_cells, [8, 8, 16, 16]),
     ],
-    ids=["residual_cnn", "residual_cnn with squeeze", "small_cnn", "macro_cnn"],
+    ids=["residual_cnn", "residual_cnn with squeeze", "small_cnn", "macro_cnn", "cells", "tiny"],
 )
 def test_families_of_image_networks_can_be_thinned(family, expected):
     schema = load("digits").schema
@@ -153,6 +163,21 @@ def test_families_of_image_networks_can_be_thinned(family, expected):
         found = channels(family(schema), torch.zeros(1, *schema.input.shape))
     assert sizes(found) == expected
     assert set(found.untouched) == {"head.weight"}
+
+
+def test_a_slope_for_each_channel_goes_with_it():
+    with _rng.seeded(0):
+        net = nn.Sequential(nn.Conv2d(1, 3, 1), nn.PReLU(3), nn.Conv2d(3, 2, 1))
+    found = channels(net, torch.ones(1, 1, 4, 4))
+    assert ("1.weight", 0, 2) in mates(found, "0.weight")[2]
+
+
+def test_heads_that_multiply_all_members_at_once_stay():
+    schema = load("wine").schema
+    with _rng.seeded(0):
+        found = channels(tabm(schema), torch.zeros(1, *schema.input.shape))
+    assert found.count > 0
+    assert any("`bmm`" in reason for reason in found.untouched.values())
 
 
 def test_tables_are_encoded_as_before():
