@@ -15,7 +15,7 @@ from netwright._fidelity import reduced
 from netwright._threads import threads_worth
 from netwright.audits.uncertainty import fit_temperature, fit_temperature_labels
 from netwright.data import Task
-from netwright.design import Candidate, build_network, initialise
+from netwright.design import Candidate, Design, build_network, initialise
 from netwright.finding import Measurement
 from netwright.learn import Epoch, fit, start_for_bounds
 from netwright.learn._checkpoint import read_checkpoint
@@ -101,15 +101,20 @@ def evaluate(
             see less of it: fewer rows, or smaller images.
         inherited: weights of the candidate's parent; None starts afresh.
         on_epoch: called after each epoch.
+
+    Raises:
+        ValueError: if the candidate is to see smaller images and its weights depend on their size.
     """
     from safetensors.torch import load, save
 
     began = time.monotonic()
     number, design = order.candidate.number, order.candidate.design
+    whole = task.schema
     task = reduced(task, order.candidate, seed=order.seed)
-    network = build_network(
-        design, task.schema, seed=_rng.child_seed(order.seed, f"design/{design.name}")
-    )
+    seed = _rng.child_seed(order.seed, f"design/{design.name}")
+    network = build_network(design, task.schema, seed=seed)
+    if order.candidate.is_shrunk:
+        _require_any_size(network, build_network(design, whole, seed=seed), design)
     if inherited is None:
         if design.recipe.certified:
             named = f"design/{design.name}/bounds"
@@ -141,6 +146,18 @@ def evaluate(
         measuring=ended - trained,
         status=fitted.stopped,
     )
+
+
+def _require_any_size(small: nn.Module, whole: nn.Module, design: Design) -> None:
+    shapes = [
+        {name: tensor.shape for name, tensor in network.state_dict().items()}
+        for network in (small, whole)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"Networks of family `{design.family}` ({design.name}) have weights for images of one "
+            f'size alone, so that their `axis` cannot be "resolution"; take "rows" or "epochs".'
+        )
 
 
 def calibrated(network: nn.Module, task: Task) -> nn.Module:

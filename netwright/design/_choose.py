@@ -8,6 +8,7 @@ from netwright.design._ranking import (
     COSTS,
     asks_for_learning,
     meets,
+    on_whole_images,
     quantity_of,
     ranking_key,
     shortfall,
@@ -62,9 +63,7 @@ def choose(
     Raises:
         ValueError: if there is no record, none with a finite `metric`, or one lacks a measurement.
     """
-    whole = [record for record in records if not record.candidate.is_shrunk]
-    # What has learned from smaller images only is shipped where there is nothing else.
-    records = whole if any(map(_has_learned, whole)) else records
+    records = on_whole_images(records)
     usable = usable_records(records, requirements, metric)
     for_learning = asks_for_learning(requirements)
     holding = [
@@ -95,10 +94,6 @@ def choose(
         best = min(holding, key=lambda r: ranking_key(r, metric))
         reason = f"{_name(best)} has the best {metric} on the validation split."
     return Choice(best, True, reason, prices)
-
-
-def _has_learned(record: Record) -> bool:
-    return record.status not in ("pruned", "died", "diverged")
 
 
 def _bad_end(requirement: Requirement, measured: Measurement) -> float:

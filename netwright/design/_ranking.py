@@ -13,6 +13,7 @@ __all__ = [
     "asks_for_learning",
     "higher_is_better",
     "meets",
+    "on_whole_images",
     "pareto_front",
     "quantity_of",
     "ranking_key",
@@ -33,11 +34,24 @@ def pareto_front(records: Sequence[Record], *, metric: str) -> tuple[Record, ...
         metric: the quantity that ranks networks.
     """
     front: list[Record] = []
+    records = on_whole_images(records)
     ordered = [r for r in records if metric in r.measurements and _is_finite(r, metric)]
     for record in sorted(ordered, key=lambda r: (size_of(r), *ranking_key(r, metric))):
         if not front or ranking_key(record, metric)[0] < ranking_key(front[-1], metric)[0]:
             front.append(record)
     return tuple(front)
+
+
+def on_whole_images(records: Sequence[Record]) -> list[Record]:
+    """Leave out what learned from smaller images than the task's, unless nothing else has learned.
+
+    Args:
+        records: all that was trained.
+    """
+    whole = [record for record in records if not record.candidate.is_shrunk]
+    if any(record.status not in ("pruned", "died", "diverged") for record in whole):
+        return whole
+    return list(records)
 
 
 def shortfall(requirement: Requirement, value: float) -> float:

@@ -174,3 +174,11 @@ def test_what_was_not_measured_is_named():
     assert str(caught.value) == (
         "Candidate 4 (design 4) has no measurement of `ece <= 0.1`; it has accuracy."
     )
+
+
+def test_the_front_leaves_out_what_saw_smaller_images_only():
+    small = record(0, size=1.0, accuracy=0.99, fidelity=0.25, axis="resolution")
+    rows = record(1, size=1.0, accuracy=0.80, fidelity=0.25, axis="rows")
+    whole = record(2, size=2.0, accuracy=0.90)
+    assert pareto_front([small, rows, whole], metric="accuracy") == (rows, whole)
+    assert pareto_front([small], metric="accuracy") == (small,)
