@@ -17,10 +17,11 @@ instead of three; `cp`, `separable` and `flattened` make far smaller ones to be 
 design of any other kind learns from the trained network by `distil`. `share_by_hash` shares values
 without storing which.
 
-Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed; `round_weights` rounds
-weights to any number of bits without training, `round_aware` and `learn_steps` (better below four
-bits) while the network learns, `ternarise` and `binarise` to three and two values. `pack` writes a
-whole ONNX file as one `.nwz` file, graph included, and `unpack` gives it back.
+Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed. `round_weights` rounds
+weights to any number of bits without training; `round_by_error` does so one input after the other,
+and the rest makes up for it. `round_aware` and `learn_steps` (better below four bits) round while
+the network learns; `ternarise` and `binarise` leave three and two values. `pack` writes a whole ONNX
+file as one `.nwz` file, graph included, and `unpack` gives it back.
 """
 
 from netwright.compress._channels import Channels, channels
@@ -60,6 +61,7 @@ from netwright.compress._nwz_decode import NwzError, decode, read_about
 from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
 from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
 from netwright.compress._pack import pack, unpack
+from netwright.compress._rounding_by_error import RoundedLayer, round_by_error
 from netwright.compress._separable import flattened, separable
 from netwright.compress._straight_through import Rounded, round_aware
 from netwright.compress._structured import (
@@ -91,6 +93,7 @@ __all__ = [
     "Rank",
     "Rehabilitated",
     "Rounded",
+    "RoundedLayer",
     "Seen",
     "Shared",
     "Signs",
@@ -142,6 +145,7 @@ __all__ = [
     "remove_channels",
     "rewind",
     "round_aware",
+    "round_by_error",
     "round_weights",
     "separable",
     "settle",
