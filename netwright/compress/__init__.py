@@ -20,8 +20,8 @@ without storing which.
 Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed. `round_weights` rounds
 weights to any number of bits without training; `round_by_error` does so one input after the other,
 and the rest makes up for it. `round_aware` and `learn_steps` (better below four bits) round while
-the network learns; `ternarise` and `binarise` leave three and two values. `pack` writes a whole ONNX
-file as one `.nwz` file, graph included, and `unpack` gives it back.
+the network learns; `ternarise` and `binarise` leave three and two values. `pack` writes a whole
+ONNX file as one `.nwz` file, graph included, and `unpack` gives it back.
 """
 
 from netwright.compress._channels import Channels, channels
