@@ -166,7 +166,7 @@ def _times_faster(large: nn.Module, small: nn.Module, task: Task, *, pairs: int)
             row = x[pair % len(x)][None]
             seconds[pair, place] = _seconds(sessions[place], row)
     ratios = seconds[20:, 0] / seconds[20:, 1]  # after the warm-up
-    return percentile(tuple(ratios.tolist()), 0.5)
+    return replace(percentile(tuple(ratios.tolist()), 0.5), unit="", note="pairs of calls")
 
 
 def _seconds(session: Session, x: Tensor) -> float:
