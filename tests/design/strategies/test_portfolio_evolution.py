@@ -57,7 +57,7 @@ def test_the_smallest_that_surely_meets_every_requirement_is_trained_in_full():
 
     asked = search(PortfolioEvolution(Hill(), n_candidates=40, requirements=[enough]), measure)
     tried = [(c, measure(c)) for c in asked[:40]]
-    meet = [found["params"].value for _, found in tried if found["accuracy"].low >= 0.6]
+    meet = [found["params"].value for _, found in tried if found["accuracy"].low >= 0.62]
     assert measured(asked[-1])["params"].value == min(meet)
 
 
