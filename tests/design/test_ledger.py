@@ -1,3 +1,4 @@
+import json
 import math
 import sqlite3
 import subprocess
@@ -5,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from optuna.trial import create_trial
 
 from netwright.design import Candidate, Design, Ledger, Record
+from netwright.design._ledger import _candidate_of, _candidate_to_json
 from netwright.finding import Measurement
 
 from .samples import design, exactly
@@ -153,3 +156,13 @@ def test_nothing_is_printed(tmp_path, capfd):
 
 def test_repr_shows_the_file(tmp_path, ledger):
     assert repr(ledger) == f"Ledger({str(tmp_path / 'ledger.db')!r})"
+
+
+def test_what_a_fidelity_cuts_comes_back_and_older_ledgers_cut_epochs(ledger):
+    shrunk = Candidate(0, design("a"), 0.25, axis="resolution")
+    ledger.ask(shrunk)
+    assert ledger.unfinished() == (shrunk,)
+    old = json.loads(_candidate_to_json(shrunk))
+    del old["axis"]
+    trial = create_trial(value=0.5, user_attrs={"candidate": json.dumps(old)})
+    assert _candidate_of(trial) == Candidate(0, design("a"), 0.25)
