@@ -144,6 +144,8 @@ def open_model(place: Path | str) -> ServedModel:
         ValueError: if the folder holds no finished run.
     """
     folder = Path(place)
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder} is neither a run's folder nor an ONNX file: not there.")
     run = Run.open(folder) if folder.is_dir() else None
     path = run.artefact if run else folder
     model = load_model(path)
