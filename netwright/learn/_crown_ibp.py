@@ -41,11 +41,11 @@ def crown_ibp(
     """
     if not threat.reach:
         return loss(model(x).float(), y)
-    low, high = (x - threat.reach).clamp(0.0, 1.0), (x + threat.reach).clamp(0.0, 1.0)
-    found = bounded(model, x, low, high)
+    found = bounded(model, x, *threat.box(x))
     linear_share = 1 - threat.grown
     least = margins(found, y)
     if linear_share:
         least = linear_share * margins(found, y, through=True) + (1 - linear_share) * least
-    share = 1 - (1 - _LEAST_PLAIN) * threat.grown
-    return share * loss(found.outputs.float(), y) + (1 - share) * loss((-least).float(), y)
+    plain_share = 1 - (1 - _LEAST_PLAIN) * threat.grown
+    plain = loss(found.outputs.float(), y)
+    return plain_share * plain + (1 - plain_share) * loss(-least.float(), y)

@@ -46,11 +46,11 @@ def ibp(
     """
     if not threat.reach:
         return loss(model(x).float(), y)
-    low, high = (x - threat.reach).clamp(0.0, 1.0), (x + threat.reach).clamp(0.0, 1.0)
-    found = bounded(model, x, low, high)
+    found = bounded(model, x, *threat.box(x))
     worst = -margins(found, y)
-    share = 1 - (1 - _LEAST_PLAIN) * threat.grown
-    return share * loss(found.outputs.float(), y) + (1 - share) * loss(worst.float(), y)
+    plain_share = 1 - (1 - _LEAST_PLAIN) * threat.grown
+    plain = loss(found.outputs.float(), y)
+    return plain_share * plain + (1 - plain_share) * loss(worst.float(), y)
 
 
 @torch.no_grad()

@@ -76,6 +76,14 @@ class Threat:
         share = torch.rand((len(x), *(1 for _ in x.shape[1:])), **kind)
         return self.reach * share * towards / _length(towards)
 
+    def box(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the least and the largest images within reach, each pixel by itself.
+
+        Args:
+            x: images in [0, 1].
+        """
+        return (x - self.reach).clamp(0.0, 1.0), (x + self.reach).clamp(0.0, 1.0)
+
 
 def _length(offset: Tensor) -> Tensor:
     length = offset.flatten(1).norm(dim=1).clamp_min(1e-30)
