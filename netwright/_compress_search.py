@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from netwright.artefact import OnnxNetwork, read_onnx
+from netwright.audits.uncertainty import fit_temperature, fit_temperature_labels
 from netwright.compress import (
+    is_quantisable,
     kept,
     pack,
     prune_layers,
@@ -43,6 +45,7 @@ _LEVELS = (
 _ROWS = 2000  # of the validation split, on which layers are tried
 _FEWEST = 64  # weights; smaller tensors are not pruned
 _CALIBRATION = 256  # rows
+_TEMPERATURE = "const/temperature"  # as `Calibrated` is exported
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +172,12 @@ def candidates(
     again = replace(again, average=0.0)  # an average over steps is no weight of few values
     train = _trainer(task, again, budget, seed)
     rows = task.calibration.take(range(min(_CALIBRATION, len(task.calibration))))
-    if not any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in model.graph.node):
-        try:
-            yield _int8(model, feed(rows), "int8")
-        except ValueError:
-            pass  # nothing in it that computes in eight bits: said in the table by its absence
+    if is_quantisable(model):
+        made = to_int8(model, [feed(rows)])
+        yield Candidate("int8", made, pack(made), {}, {})
     network = _learnable(read_onnx(model))
     shared = copy.deepcopy(network)
-    yield _share(model, shared, found, _LEVELS[1], train, "shared values", {})
+    yield _share(model, shared, task, found, _LEVELS[1], train, "shared values", {})
     last: dict[str, float] = {}
     for level in _LEVELS:
         strengths, untouched = _strengths(found, level)
@@ -187,7 +188,7 @@ def candidates(
         train(network, 2)
         share = kept(network).share
         words = f"pruned to {100 * share:.0f} %, trained, shared values"
-        yield _share(model, copy.deepcopy(network), found, level, train, words, untouched)
+        yield _share(model, copy.deepcopy(network), task, found, level, train, words, untouched)
 
 
 def _strengths(found: Sensitivity, most: float) -> tuple[dict[str, float], dict[str, str]]:
@@ -209,6 +210,7 @@ def _strengths(found: Sensitivity, most: float) -> tuple[dict[str, float], dict[
 def _share(
     model: "onnx.ModelProto",
     network: OnnxNetwork,
+    task: Task,
     found: Sensitivity,
     most: float,
     train: Callable[[nn.Module, float], None],
@@ -230,13 +232,9 @@ def _share(
         short = parameter.data.half().float()
         parameter.data = short if short.isfinite().all() else parameter.data
     made, counts = _with_weights(model, network), kept(network).layers
+    _calibrate(made, network, task)
     layers = {n: (*counts[n], len(w.unique())) for n, w in weights(network).items()}
     return Candidate(words, made, pack(made), untouched, layers)
-
-
-def _int8(model: "onnx.ModelProto", rows: Mapping[str, np.ndarray], words: str) -> Candidate:
-    made = to_int8(model, [rows])
-    return Candidate(words, made, pack(made), {}, {})
 
 
 def _learnable(network: OnnxNetwork) -> OnnxNetwork:
@@ -257,6 +255,22 @@ def _with_weights(model: "onnx.ModelProto", network: OnnxNetwork) -> "onnx.Model
             array = held[tensor.name].numpy()
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     return made
+
+
+@torch.no_grad()
+def _calibrate(model: "onnx.ModelProto", network: OnnxNetwork, task: Task) -> None:
+    # Training has changed how sure the network is; the file's temperature is fitted again.
+    from onnx import numpy_helper
+
+    kind = task.schema.target.kind
+    held = [t for t in model.graph.initializer if t.name == _TEMPERATURE and not t.dims]
+    if kind not in ("class", "labels") or not held:
+        return
+    logits = torch.cat([network(x) for x, _ in task.calibration.batches(512)])
+    fit_it = fit_temperature if kind == "class" else fit_temperature_labels
+    factor = fit_it(logits, task.calibration.y)
+    value = numpy_helper.to_array(held[0]) * np.float32(factor)
+    held[0].CopyFrom(numpy_helper.from_array(np.asarray(value, np.float32), _TEMPERATURE))
 
 
 def _trainer(

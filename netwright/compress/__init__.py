@@ -41,7 +41,7 @@ from netwright.compress._few_values import Signs, Ternary, binarise, ternarise
 from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
 from netwright.compress._hashed import Hashed, share_by_hash
 from netwright.compress._huffman import code_lengths, code_words, huffman
-from netwright.compress._int8_onnx import Range, to_int8
+from netwright.compress._int8_onnx import Range, is_quantisable, to_int8
 from netwright.compress._learned_step import LearnedStep, learn_steps
 from netwright.compress._lottery import find_ticket, rewind
 from netwright.compress._low_rank import channel_split, spatial_split, svd
@@ -124,6 +124,7 @@ __all__ = [
     "hint",
     "hinton",
     "huffman",
+    "is_quantisable",
     "iterate",
     "kept",
     "learn_steps",

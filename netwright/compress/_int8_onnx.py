@@ -25,7 +25,7 @@ from netwright.compress._fixed_point import fixed_point
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Range", "to_int8"]
+__all__ = ["Range", "is_quantisable", "to_int8"]
 
 _WEIGHTED = ("Conv", "Gemm")
 _PASSING = ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")
@@ -88,6 +88,17 @@ def to_int8(
     _rewrite(made, plan, ranges)
     onnx.checker.check_model(made)
     return made
+
+
+def is_quantisable(model: "onnx.ModelProto") -> bool:
+    """Say whether `to_int8` finds something to do, and nothing that is quantised already.
+
+    Args:
+        model: left as it is.
+    """
+    constants = {t.name for t in model.graph.initializer}
+    done = any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in model.graph.node)
+    return not done and any(_takes_weights(n, constants) for n in model.graph.node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from torch import nn
 from netwright import _rng
 from netwright.artefact import read_onnx, to_onnx
 from netwright.artefact._session import start_session
-from netwright.compress import to_int8
+from netwright.compress import is_quantisable, to_int8
 from netwright.data import Input, Schema, Target
 
 INPUT = Input("image", (1, 12, 12), mean=(0.5,), std=(0.3,))
@@ -136,3 +136,5 @@ def test_what_has_nothing_to_quantise_is_refused(made):
     )
     with pytest.raises(ValueError, match="no convolution and no linear layer"):
         to_int8(onnx.helper.make_model(graph), [{"x": np.ones(1, np.float32)}])
+    assert not is_quantisable(onnx.helper.make_model(graph))
+    assert is_quantisable(made[0]) and not is_quantisable(made[1])

@@ -8,6 +8,7 @@ from netwright import _compress, _compress_search
 from netwright._compress import compress
 from netwright._compress_findings import beside
 from netwright.artefact import Session, check_agreement, read_onnx
+from netwright.audits.uncertainty import fit_temperature
 from netwright.compress import NwzError, decode, unpack
 from netwright.data import load
 from netwright.finding import Finding, Measurement
@@ -61,6 +62,14 @@ def test_the_onnx_file_is_what_the_nwz_file_decodes_to(made):
     x = load("digits", seed=0).validation.take(range(20))
     assert check_agreement(read_onnx(run.artefact), run.artefact, x).n == 20
     assert any((array == 0).mean() > 0.3 for array in decode(packed).values() if array.ndim > 1)
+
+
+def test_the_temperature_is_fitted_again(made):
+    run, _ = made
+    rows = load("digits", seed=0).calibration
+    logits = Session(run.artefact).predict(rows.take(range(len(rows))))
+    # Once fitted, no other temperature is better; float32 leaves the fifth digit.
+    assert fit_temperature(logits, rows.y) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_each_number_stands_beside_the_one_before(made, digits_run):
