@@ -30,10 +30,18 @@ class Embedded:
         tokens: the rows of `table` that `x` is made of, (1, time).
     """
 
+    program: Program
+    x: Float[Tensor, "1 time features"]
+    table: Float[Tensor, "tokens features"]
+    tokens: Int[Tensor, "1 time"]
+
     def hull(
         self, choices: Sequence[Collection[int]]
     ) -> tuple[Float[Tensor, "1 time features"], Float[Tensor, "1 time features"]]:
         """Return the box of the embeddings that words may take.
+
+        What depends on the tokens otherwise stays as the text has it: it says nothing about words
+        that padding replaces, or the reverse.
 
         Jia, Raghunathan, Goeksel, Liang. Certified Robustness to Adversarial Word Substitutions.
         EMNLP 2019, arXiv:1909.00986.
@@ -59,11 +67,6 @@ class Embedded:
         ]
         low, high = ([f(r, 0) for r in rows] for f in (torch.amin, torch.amax))
         return torch.stack(low)[None], torch.stack(high)[None]
-
-    program: Program
-    x: Float[Tensor, "1 time features"]
-    table: Float[Tensor, "tokens features"]
-    tokens: Int[Tensor, "1 time"]
 
 
 def read_program(graph: Graph) -> Program:
