@@ -88,7 +88,7 @@ def compress(
         _check(requirement, task)
     beside_it = old.folder.with_name(f"{old.folder.resolve().name}-compressed")
     folder = Path(out) if out is not None else beside_it
-    _claim(folder, old, requirements)
+    _claim(folder, old, requirements, budget, seed)
     journal = Journal(folder / "log.jsonl", watch)
     model = load_model(old.artefact)
     session = Session(old.artefact)
@@ -151,7 +151,9 @@ def _check(requirement: Requirement, task: Task) -> None:
         )
 
 
-def _claim(folder: Path, old: Run, requirements: Sequence[Requirement]) -> None:
+def _claim(
+    folder: Path, old: Run, requirements: Sequence[Requirement], budget: str, seed: int
+) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another folder with `out`, or delete it.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +164,8 @@ def _claim(folder: Path, old: Run, requirements: Sequence[Requirement]) -> None:
         **old.job,
         "compressed_from": old.folder.name,
         "requirements": [r.text for r in requirements],
+        "budget": budget,
+        "compression_seed": seed,
         "version": __version__,
     }
     write_atomically(folder / "job.json", json.dumps(about, indent=2, ensure_ascii=False))

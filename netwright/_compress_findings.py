@@ -1,6 +1,7 @@
 """What compression did, as findings, and the page about it."""
 
 import datetime
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -187,6 +188,7 @@ def write_compressed_page(
     """
     by_text = {f.requirement: f for f in made.findings if f.requirement is not None}
     require = "".join(f' --require "{r.text}"' for r in requirements)
+    chosen = f"--budget {json.dumps(made.job['budget'])} --seed {made.job['compression_seed']}"
     size = (made.folder / "model.nwz").stat().st_size
     before = old.artefact.stat().st_size
     view = RunView(
@@ -194,8 +196,8 @@ def write_compressed_page(
         description=f"The network of {old.folder.name}, made small.",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         version=__version__,
-        command=f"netwright compress {old.folder.name}{require}",
-        seed=old.job["seed"],
+        command=f"netwright compress {old.folder.name}{require} {chosen}",
+        seed=made.job["compression_seed"],
         device=f"cpu on {platform.machine()}",
         job="audit",
         requirements=tuple(RequirementRow.of(r, by_text[r.text]) for r in requirements),
