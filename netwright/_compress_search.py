@@ -54,7 +54,7 @@ class Sensitivity:
 
     Attributes:
         losses: for each weight and each setting ("keep 0.25", "4 values"), the drop of the
-            validation score.
+            validation score; for values as a share of the untouched network's error.
         score: of the untouched network.
     """
 
@@ -80,7 +80,7 @@ class Sensitivity:
     def tables(self) -> tuple[Table, Table]:
         """All of it, for people: pruning, and sharing."""
         pruned, shared = [_keep(k) for k in KEEPS], [_values(n) for n in SHARED]
-        lost = "points of validation score lost by one layer alone, before training"
+        lost = "points (values: % of the error) lost by one layer alone, before training"
         return self._table(f"Pruned: {lost}", pruned), self._table(f"Shared: {lost}", shared)
 
     def _table(self, title: str, settings: Sequence[str]) -> Table:
@@ -129,6 +129,8 @@ def sensitivity(network: nn.Module, task: Task) -> Sensitivity:
         return measure(torch.cat([changed(part) for part in x.split(500)]), y)
 
     whole = score(network)
+    # A score of classes is a share already; an error has the target's unit.
+    scale = 1.0 if task.schema.target.kind in ("class", "labels") else max(abs(whole), 1e-12)
     losses: dict[str, dict[str, float]] = {}
     for name, weight in weights(network).items():
         found: dict[str, float] = {}
@@ -136,12 +138,12 @@ def sensitivity(network: nn.Module, task: Task) -> Sensitivity:
             for share in KEEPS:
                 trial = copy.deepcopy(network)
                 prune_layers(trial, {name: share})
-                found[_keep(share)] = whole - score(trial)
+                found[_keep(share)] = (whole - score(trial)) / scale
         for n in SHARED:
             if weight.numel() > n:
                 trial = copy.deepcopy(network)
                 share_weights(trial, {name: n})
-                found[_values(n)] = whole - score(trial)
+                found[_values(n)] = (whole - score(trial)) / scale
         losses[name] = found
     return Sensitivity(losses, whole)
 
