@@ -128,7 +128,7 @@ def test_defaults_are_filled_in():
             "acuracy >= 0.9",
             "No quantity is called `acuracy`. Did you mean `accuracy`\\? Known: acc",
         ),
-        ("speed >= 3", "No quantity is called `speed`. Known: accuracy, auroc"),
+        ("speed >= 3", "No quantity is called `speed`. Known: accuracy, accuracy_drop, auroc"),
         ("size <= 200", "`size` needs a unit \\(`B`, `bytes`, `kB`.*got none in 'size <= 200'"),
         ("latency_p95 <= 2", "`latency_p95` needs a unit \\(`s`, `ms`, `us`, `µs`\\)"),
         ("size <= 200 KB", "takes `B`.*got `KB`.*Did you mean `kB`\\?"),
