@@ -103,7 +103,7 @@ def _separate(module: nn.Module) -> None:
     if parametrize.is_parametrized(module):
         shared = type(module)
         own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
-        module.__class__ = type(shared.__name__, shared.__bases__, own)
+        object.__setattr__(module, "__class__", type(shared.__name__, shared.__bases__, own))
 
 
 def _places(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
