@@ -47,7 +47,7 @@ def design_from_json(text: str) -> Design:
 
     Raises:
         ValueError: if the text is no JSON, has another version, or an entry is missing, unknown,
-            of the wrong kind or not finite.
+            of the wrong kind or not finite. A recipe may lack entries; they are as by default.
     """
     try:
         content = json.loads(text, parse_constant=_refuse)
@@ -78,11 +78,15 @@ def _refuse(constant: str) -> None:
 
 def _read_recipe(content: Any) -> Recipe:
     defaults = {field.name: field.default for field in fields(Recipe)}
-    _check_keys(content, tuple(defaults), "`recipe`")
+    _check_keys(content, tuple(defaults), "`recipe`", complete=False)
     values: dict[str, Any] = {}
     for name, default in defaults.items():
-        value = content[name]
-        if isinstance(default, tuple):
+        value = content.get(name, default)
+        if (
+            name not in content
+        ):  # written before there was such an entry: by default it does nothing
+            fits = True
+        elif isinstance(default, tuple):
             fits = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
             value = tuple(value) if fits else value
         elif isinstance(default, str):
@@ -99,10 +103,10 @@ def _read_recipe(content: Any) -> Recipe:
     return Recipe(**values)
 
 
-def _check_keys(content: Any, known: tuple[str, ...], owner: str) -> None:
+def _check_keys(content: Any, known: tuple[str, ...], owner: str, *, complete: bool = True) -> None:
     if not isinstance(content, dict):
         raise ValueError(f"{owner} must be a JSON object; got {content!r}.")
-    missing = [name for name in known if name not in content]
+    missing = [name for name in known if complete and name not in content]
     unknown = [name for name in content if name not in known]
     if missing or unknown:
         raise ValueError(

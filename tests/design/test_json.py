@@ -114,3 +114,10 @@ def test_anything_unexpected_is_an_error(text, message):
 def test_a_whole_number_is_read_as_a_float():
     recipe = design_from_json(with_recipe(learning_rate=1)).recipe
     assert type(recipe.learning_rate) is float
+
+
+def test_a_recipe_of_an_earlier_version_is_read():
+    content = json.loads(with_recipe(learning_rate=0.5))
+    for later in ("certified", "epochs", "augment"):
+        del content["recipe"][later]
+    assert design_from_json(json.dumps(content)).recipe == Recipe(learning_rate=0.5)
