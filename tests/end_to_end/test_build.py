@@ -123,7 +123,7 @@ def test_killed_at_random_moments_it_ends_as_if_unbroken(tmp_path):
     kills = 0
     while kills < 40:
         broken = run_cli(*job, tmp_path / "broken")
-        time.sleep(2.5 + 3.0 * rng.random() + 1.5 * kills)
+        time.sleep(2.5 + 3.0 * rng.random() + 3.0 * kills)
         if broken.poll() is None:
             broken.send_signal(signal.SIGKILL)
             broken.communicate()

@@ -163,7 +163,7 @@ def test_the_checker_shares_no_code_with_the_prover():
     assert len(source.splitlines()) < 220
 
 
-@pytest.mark.slow
+@pytest.mark.claim  # a minute of exact arithmetic
 def test_the_cell_of_the_reluplex_table_that_is_wrong(shared_data, tmp_path):
     """Point 4, delta 0.05: printed as SAT; UNSAT by a proof that exact arithmetic accepts."""
     from netwright.claims import e3
