@@ -57,9 +57,9 @@ class Workers(Protocol):
         """Begin an order."""
         ...
 
-    def wait(
+    def wait(  # honest: a protocol
         self, seconds: float
-    ) -> tuple[tuple[Order, Outcome | Lost], ...]:  # honest: a protocol
+    ) -> tuple[tuple[Order, Outcome | Lost], ...]:
         """Return what has ended; wait for the first for some time at most."""
         ...
 

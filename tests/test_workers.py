@@ -19,7 +19,7 @@ from netwright.design import Candidate, Ledger
 
 from .search_parts import few_rows, tiny
 
-needs_ray = pytest.mark.skipif(
+needs_ray = pytest.mark.skipif(  # honest: an extra; CI has it
     importlib.util.find_spec("ray") is None, reason="needs Ray: pip install netwright[cluster]"
 )
 

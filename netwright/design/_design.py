@@ -74,8 +74,8 @@ class Strategy(Protocol):
         """Propose the next candidate; None when the search has nothing more to try."""
         ...
 
-    def tell(
+    def tell(  # honest: a protocol
         self, candidate: Candidate, measurements: Mapping[str, Measurement]
-    ) -> None:  # honest: a protocol
+    ) -> None:
         """Report measurements on the validation split, by requirement text or quantity name."""
         ...

@@ -1,9 +1,6 @@
-from dataclasses import replace
-
 import pytest
 
 from netwright.claims import f2
-from netwright.data import SealedSplit, TensorSplit, load
 from netwright.finding import Measurement
 from netwright.measure import SpeedUp
 
@@ -16,18 +13,9 @@ def test_claim_is_met(shared_data):
     assert found.seconds < 90
 
 
-@pytest.fixture(scope="module")
-def few(shared_data):
-    """Mnist with 80 test rows."""
-    task = load("mnist", seed=0)
-    test = task.test.open("tests")
-    few = TensorSplit(test.x[:80], test.y[:80], test.rows[:80])
-    return replace(task, test=SealedSplit(few))
-
-
 @pytest.fixture
-def brief(monkeypatch, few):
-    monkeypatch.setattr(f2, "load", lambda name, seed: few)
+def brief(monkeypatch, mnist_of):
+    monkeypatch.setattr(f2, "load", lambda name, seed: mnist_of(80))
     monkeypatch.setattr(f2, "train", lambda *arguments, **rest: None)
     monkeypatch.setattr(f2, "_PAIRS", 12)
     monkeypatch.setattr(f2, "_CALIBRATION", 8)

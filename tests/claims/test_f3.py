@@ -1,9 +1,6 @@
-from dataclasses import replace
-
 import pytest
 
 from netwright.claims import _lenets, f3
-from netwright.data import SealedSplit, TensorSplit, load
 from netwright.finding import Measurement
 
 
@@ -15,18 +12,9 @@ def test_claim_is_met(shared_data):
     assert found.seconds < 90
 
 
-@pytest.fixture(scope="module")
-def few(shared_data):
-    """Mnist with 200 test rows."""
-    task = load("mnist", seed=0)
-    test = task.test.open("tests")
-    few = TensorSplit(test.x[:200], test.y[:200], test.rows[:200])
-    return replace(task, test=SealedSplit(few))
-
-
 @pytest.fixture
-def brief(monkeypatch, few):
-    monkeypatch.setattr(f3, "load", lambda name, seed: few)
+def brief(monkeypatch, mnist_of):
+    monkeypatch.setattr(f3, "load", lambda name, seed: mnist_of(200))
     monkeypatch.setattr(_lenets, "train", lambda *arguments, **rest: None)
 
 

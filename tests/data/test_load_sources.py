@@ -150,7 +150,7 @@ def test_splits_in_a_mapping(table):
 
 
 def test_hugging_face(rng):
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets")  # honest: an extra; CI has it
     texts, labels = zip(*reviews(rng), strict=True)
     names = ["bad", "good"]
     features = datasets.Features(

@@ -143,7 +143,7 @@ def test_iterable_data_sets_are_refused():
 
 
 def test_hugging_face_data_sets(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets")  # honest: an extra; CI has it
     features = datasets.Features(
         {
             "image": datasets.Image(),
@@ -161,7 +161,7 @@ def test_hugging_face_data_sets(tmp_path):
 
 
 def test_hugging_face_texts():
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets")  # honest: an extra; CI has it
     data = datasets.Dataset.from_dict({"text": ["a b", "c d"], "label": [0, 1]})
     gathered = read_huggingface(data, "hf")
     assert gathered.text == ("text",) and gathered.target == ("label",)

@@ -1,30 +1,16 @@
 """The page in headless Chromium, from file://, with the network off."""
 
-import shutil
-
 import pytest
 
 from netwright.report import write_report
+from tests.browser import chromium
 from tests.report import samples
+
+__all__ = ["chromium"]  # a fixture
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SIZES = {"desktop": (1440, 900), "phone": (360, 740)}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.fail("these tests need Chromium: apt-get install chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

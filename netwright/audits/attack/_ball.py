@@ -42,9 +42,9 @@ class Ball(Protocol):
         """Return the offset of norm `step_size` along which a linear loss grows most."""
         ...
 
-    def project(
+    def project(  # honest: a protocol
         self, offset: Float[Tensor, "batch *input"]
-    ) -> Float[Tensor, "batch *input"]:  # honest: a protocol
+    ) -> Float[Tensor, "batch *input"]:
         """Return the nearest offsets inside the ball."""
         ...
 
@@ -54,9 +54,9 @@ class Ball(Protocol):
         """Return offsets inside the ball that are whole multiples of `1 / levels`."""
         ...
 
-    def length(
+    def length(  # honest: a protocol
         self, offset: Float[Tensor, "batch *input"]
-    ) -> Float[Tensor, "batch"]:  # honest: a protocol
+    ) -> Float[Tensor, "batch"]:
         """Return the norm of each offset."""
         ...
 
