@@ -3,22 +3,19 @@
 Paper:    Zhang, Chen, Xiao, Gowal, Stanforth, Li, Boning, Hsieh. Towards Stable and Efficient
           Training of Verifiably Robust Neural Networks. ICLR 2020, arXiv:1906.06316, equation 11.
 Departs:  schedules are shares of the training.
-Notation: `linear_share` = beta, `plain_share` = kappa, `threat.reach` = epsilon.
+Notation: `linear_share` = beta, `threat.reach` = epsilon; kappa stands in `mixed`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from netwright.learn._bounds import bounded, margins
+from netwright.learn._ibp import Loss, mixed
 from netwright.learn._threat import Threat
 
 __all__ = ["crown_ibp"]
-
-_LEAST_PLAIN = 0.5
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def crown_ibp(
@@ -46,6 +43,4 @@ def crown_ibp(
     least = margins(found, y)
     if linear_share:
         least = linear_share * margins(found, y, through=True) + (1 - linear_share) * least
-    plain_share = 1 - (1 - _LEAST_PLAIN) * threat.grown
-    plain = loss(found.outputs.float(), y)
-    return plain_share * plain + (1 - plain_share) * loss(-least.float(), y)
+    return mixed(found.outputs, -least, y, loss, threat)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from netwright.learn._bounds import bounded, margins
 from netwright.learn._threat import Threat
 
-__all__ = ["ibp", "start_for_bounds"]
+__all__ = ["Loss", "ibp", "mixed", "start_for_bounds"]
 
 _LEAST_PLAIN = 0.5
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -47,9 +47,27 @@ def ibp(
     if not threat.reach:
         return loss(model(x).float(), y)
     found = bounded(model, x, *threat.box(x))
-    worst = -margins(found, y)
+    return mixed(found.outputs, -margins(found, y), y, loss, threat)
+
+
+def mixed(
+    outputs: Float[Tensor, "batch classes"],
+    worst: Float[Tensor, "batch classes"],
+    y: Int[Tensor, "batch"],
+    loss: Loss,
+    threat: Threat,
+) -> Tensor:
+    """Weigh the loss on the inputs against that on the worst logits, ever less as the radius grows.
+
+    Args:
+        outputs: logits of the inputs.
+        worst: logits that no change of the inputs makes worse.
+        y: classes of the inputs.
+        loss: maps (logits, classes) to the mean loss.
+        threat: says how far the radius has grown.
+    """
     plain_share = 1 - (1 - _LEAST_PLAIN) * threat.grown
-    plain = loss(found.outputs.float(), y)
+    plain = loss(outputs.float(), y)
     return plain_share * plain + (1 - plain_share) * loss(worst.float(), y)
 
 
