@@ -5,7 +5,7 @@ from typing import Literal
 
 __all__ = ["Column", "Input", "Schema", "Target"]
 
-InputKind = Literal["image", "table", "text"]
+InputKind = Literal["image", "table", "text", "sequence"]
 TargetKind = Literal["class", "labels", "value", "values"]
 
 
@@ -50,13 +50,18 @@ class Input:
 
     Attributes:
         kind: "image": float (channels, height, width) in [0, 1]; "table": float (columns,), coded
-            as in `Column`; "text": int64 (length,) token numbers, 0 for padding, 1 for unknown.
+            as in `Column`; "text": int64 (length,) token numbers, 0 for padding, 1 for unknown;
+            "sequence": float (channels, length), NaN where a value is missing and after the end.
         shape: shape of that tensor, without the batch axis.
         columns: the columns of a table, in tensor order.
         text_columns: the source columns that are joined, with a blank, into one text.
         vocabulary: token i of the vocabulary has number i + 2.
-        mean: per channel, over the training images, in [0, 1].
-        std: per channel, over the training images, in [0, 1].
+        tokens: what a text is cut into: "words" (in small letters, and single other characters), or
+            "characters", as they are (DNA, SMILES).
+        channels: names of a sequence's channels, in tensor order.
+        rate: steps of a sequence a second; 0 if unknown.
+        mean: per channel, over the training images in [0, 1], or the present values of sequences.
+        std: per channel, likewise.
         resized: whether images of other sizes were resized to `shape`.
     """
 
@@ -65,6 +70,9 @@ class Input:
     columns: tuple[Column, ...] = ()
     text_columns: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    tokens: Literal["words", "characters"] = "words"
+    channels: tuple[str, ...] = ()
+    rate: float = 0.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     resized: bool = False

@@ -112,7 +112,8 @@ def _unknown(content: Any, kind: type, where: str) -> Iterator[str]:
 
 def _without_statistics(content: dict[str, Any]) -> dict[str, Any]:
     names = ("name", "kind")
-    kept = {key: content["input"][key] for key in ("kind", "shape", "text_columns", "resized")}
+    of_input = ("kind", "shape", "text_columns", "tokens", "channels", "rate", "resized")
+    kept = {key: content["input"][key] for key in of_input}
     columns = [{key: column[key] for key in names} for column in content["input"]["columns"]]
     target = {key: content["target"][key] for key in ("kind", "names", "classes")}
     return {"groups": content["groups"], "target": target, "input": {**kept, "columns": columns}}
