@@ -1,8 +1,8 @@
 """Layers: plain modules, made only of operators that export to ONNX.
 
 Which one? Images: `ConvNorm` and `Residual` are the default, `Separable` where every kilobyte
-counts, `SqueezeExcitation` buys accuracy for few parameters. Tables: `TableEncoder` with
-`PiecewiseLinear` (robust, needs quantiles) or `Periodic` (smooth targets), then
+counts, `SqueezeExcitation` buys accuracy for few parameters. Steps in time: `ConvNorm1d`. Tables:
+`TableEncoder` with `PiecewiseLinear` (robust, needs quantiles) or `Periodic` (smooth targets), then
 `BatchEnsembleLinear`. Text: `NgramBag` for little data and for topics, `TextConvolution` for
 phrases, `TextGru` where order matters, `TextTransformer` with tens of thousands of texts.
 """
@@ -23,6 +23,7 @@ from netwright.nn._convolution import (
     Separable,
     SqueezeExcitation,
 )
+from netwright.nn._convolution1d import ConvNorm1d
 from netwright.nn._drop import StochasticDepth, TokenDropout
 from netwright.nn._linear_each import LinearEach
 from netwright.nn._naive_bayes import NaiveBayesBag, log_count_ratios
@@ -38,6 +39,7 @@ __all__ = [
     "Calibrated",
     "ColumnLike",
     "ConvNorm",
+    "ConvNorm1d",
     "Denormalise",
     "GlobalPool",
     "LinearEach",
