@@ -86,16 +86,22 @@ def export(
     run: Annotated[
         Path, typer.Argument(help="The folder of a run, or an ONNX file that Netwright wrote.")
     ],
-    to: Annotated[str, typer.Option(help="python, c, huggingface, card or sbom.")],
+    to: Annotated[str, typer.Option(help="python, c, web, huggingface, card or sbom.")],
     out: Annotated[
         Path | None, typer.Option(help="File or folder; by default one beside the model.")
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="For web: npm's onnxruntime-web, a folder or .tgz; `fetch` fetches it."
+        ),
+    ] = None,
 ) -> None:
-    """Write a run in another form: NumPy source, a C header, a Hugging Face folder, a model card.
+    """Write a run in another form: NumPy source, a C header, a page for the browser, a model card.
 
     python and c are for small networks; they compute what model.onnx computes.
     """
     from netwright.serve import export as write
 
-    for path in write(run, to, out):
+    for path in write(run, to, out, runtime=runtime):
         typer.echo(str(path))

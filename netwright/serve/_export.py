@@ -10,20 +10,29 @@ from netwright.serve._model import ServedModel, open_model
 from netwright.serve._sbom import bill_of_materials
 from netwright.serve._to_c import to_c
 from netwright.serve._to_python import to_python
+from netwright.serve._to_web import to_web
 
 __all__ = ["FORMS", "export"]
 
 _SHIPPED = ("model.safetensors", "design.json", "schema.json", "findings.json")
 
 
-def export(place: Path | str, form: str, out: Path | str | None = None) -> tuple[Path, ...]:
+def export(
+    place: Path | str,
+    form: str,
+    out: Path | str | None = None,
+    *,
+    runtime: Path | str | None = None,
+) -> tuple[Path, ...]:
     """Write a run, or an ONNX file that Netwright wrote, in another form.
 
     Args:
         place: the run's folder, or the file.
-        form: "python" (one file, NumPy alone), "c" (one header), "huggingface" (a folder with a
-            model card), "card" or "sbom".
-        out: the file or, for "huggingface", the folder; by default one beside the model.
+        form: "python" (one file, NumPy alone), "c" (one header), "web" (a folder that runs in the
+            browser), "huggingface" (a folder with a model card), "card" or "sbom".
+        out: the file or, for "web" and "huggingface", the folder; by default one beside the model.
+        runtime: for "web", the npm package `onnxruntime-web` (a folder or a `.tgz`), or "fetch" to
+            fetch it; by default what was fetched before.
 
     Returns:
         What was written.
@@ -36,8 +45,11 @@ def export(place: Path | str, form: str, out: Path | str | None = None) -> tuple
         near = difflib.get_close_matches(form, FORMS, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise ValueError(f"`{form}` is no form.{hint} Known: {', '.join(FORMS)}.")
+    if runtime is not None and form != "web":
+        raise ValueError(f"`runtime` is for the form `web`; got it for `{form}`.")
     model = open_model(place)
-    return FORMS[form](model, None if out is None else Path(out))
+    where = None if out is None else Path(out)
+    return _web(model, where, runtime) if form == "web" else FORMS[form](model, where)
 
 
 def _file(name: str, write: Callable[[ServedModel], str]) -> Callable[..., tuple[Path, ...]]:
@@ -65,9 +77,16 @@ def _huggingface(model: ServedModel, out: Path | None) -> tuple[Path, ...]:
     return tuple(folder / name for name in made)
 
 
+def _web(
+    model: ServedModel, out: Path | None, runtime: Path | str | None = None
+) -> tuple[Path, ...]:
+    return to_web(model, out if out is not None else model.path.parent / "web", runtime=runtime)
+
+
 FORMS: Mapping[str, Callable[..., tuple[Path, ...]]] = {
     "python": _file("model.py", to_python),
     "c": _file("model.h", to_c),
+    "web": _web,
     "huggingface": _huggingface,
     "card": _file("README.md", model_card),
     "sbom": _file("sbom.cdx.json", bill_of_materials),

@@ -28,6 +28,7 @@ class Refused extends Error {
 }
 
 async function ask(path, body) {
+  if (window.answerHere) return window.answerHere(path, body);  // a page without a server
   const headers = {};
   const token = sessionStorage.getItem("token");
   if (token) headers.Authorization = `Bearer ${token}`;
