@@ -92,9 +92,7 @@ def export(
     ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(
-            help="For web: npm's onnxruntime-web, a folder or .tgz; `fetch` fetches it."
-        ),
+        typer.Option(help="For web: npm's onnxruntime-web, a folder or .tgz; `fetch` fetches it."),
     ] = None,
 ) -> None:
     """Write a run in another form: NumPy source, a C header, a page for the browser, a model card.
