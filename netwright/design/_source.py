@@ -15,6 +15,7 @@ from netwright.design._arguments import Arguments, Code, arguments_of
 from netwright.design._build_network import build_network
 from netwright.design._bundle import Bundle
 from netwright.design._design import Design
+from netwright.nn._resized import resized
 
 __all__ = ["load_weights", "source"]
 
@@ -39,10 +40,14 @@ def source(design: Design, schema: Schema, *, is_calibrated: bool = False) -> st
         ValueError: if the network has a layer that cannot be printed; names it and its place.
     """
     network: nn.Module = build_network(design, schema, seed=0)
-    if is_calibrated:
-        network = layers.Calibrated(network)
     bundle = Bundle()
-    body = _printed(network, "network", bundle, 4 + len("return "))
+    made, sizes = _made(design, schema)
+    if sizes:
+        bundle.add("resized", resized.__module__)
+    if is_calibrated:
+        bundle.add_object(layers.Calibrated)
+        made = _Call("Calibrated", [made], {})
+    body = _value(made, "network", bundle, 4, len("return "))
     for kind in {type(m) for m in network.modules()}:  # those that are handed over as classes
         if kind.__module__.startswith("netwright.") and kind.__name__ in body:
             bundle.add_object(kind)
@@ -56,6 +61,7 @@ def source(design: Design, schema: Schema, *, is_calibrated: bool = False) -> st
         )
         if name in body
     ]
+    constants += [f"{name} = {_lines(value)}" for name, value in sizes.items()]
     if "OrderedDict(" in body:
         bundle.imports.add("from collections import OrderedDict")
     if "partial(" in body:
@@ -64,6 +70,29 @@ def source(design: Design, schema: Schema, *, is_calibrated: bool = False) -> st
     build = f"def build() -> nn.Module:\n{story}\n    return {body}"
     parts = [f'"""{_story(design, schema)}"""', bundle.text(), *constants, build, _MAIN]
     return "\n\n\n".join(parts).replace('"""\n\n\n', '"""\n\n', 1) + "\n"
+
+
+def _made(design: Design, schema: Schema) -> tuple[Any, dict[str, Any]]:
+    """What `build` returns, and constants that it refers to: what compression has left."""
+    if design.family != "reduced":
+        return build_network(design, schema, seed=0), {}
+    given = dict(design.parameters)
+    base = Design(design.name, given.pop("base", "small_cnn"), given.pop("arguments", None) or {})
+    made, constants = _made(base, schema)
+    if not any(given.values()):
+        return made, constants
+    number = f"_{len(constants)}" if constants else ""  # compressed twice
+    names = {name: f"{name.upper()}{number}" for name, value in given.items() if value}
+    constants |= {names[name]: given[name] for name in names}
+    return _Call("resized", [made], {n: Code(constant) for n, constant in names.items()}), constants
+
+
+def _lines(value: Any) -> str:
+    """Write a constant, one entry a line."""
+    pairs = value.items() if isinstance(value, Mapping) else [(None, each) for each in value]
+    lines = [f"{json.dumps(k)}: {_text(v, 4, 0)}" if k else _text(v, 4, 0) for k, v in pairs]
+    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    return opening + "".join(f"\n    {line}," for line in lines) + "\n" + closing
 
 
 def load_weights(network: nn.Module, path: Path | str) -> None:
