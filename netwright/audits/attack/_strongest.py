@@ -5,13 +5,18 @@ Paper:    Croce, Hein. Reliable Evaluation of Adversarial Robustness with an Ens
           targeted APGD-DLR, targeted FAB, Square, in this order.
 Departs:  the cross-entropy is of logits brought to one scale, so that confidence alone does not
           make its gradient vanish; steps, targets and queries are arguments, and by default fewer
-          than the paper's 100, 9 and 5,000; balls other than linf and l2 leave Square out.
+          than the paper's 100, 9 and 5,000. Instead, inputs that came closest to falling are
+          attacked once more, with effort: what a far longer attack breaks is nearly always among
+          the closest few in a hundred. Balls other than linf and l2 leave Square out.
 Notation: none.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -20,11 +25,14 @@ from torch import Tensor
 from netwright.audits.attack._apgd import apgd, apgd_targeted
 from netwright.audits.attack._ball import Ball, L2Ball, LinfBall
 from netwright.audits.attack._fab import fab
-from netwright.audits.attack._outcome import Attacked, fooled_by, scale_free_cross_entropy
+from netwright.audits.attack._outcome import Attacked, fooled_by, margin, scale_free_cross_entropy
 from netwright.audits.attack._square_l2 import square_l2
 from netwright.audits.attack._square_linf import square_linf
 
 __all__ = ["Member", "ensemble", "in_turn", "most_passes", "strongest"]
+
+_CLOSEST = 0.1  # share of what withstands the ensemble that is attacked once more
+_MORE_STEPS, _MORE_RESTARTS = 2.5, 4  # times as many as in the first attack
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,9 @@ def most_passes(*, n_steps: int, n_restarts: int, n_targets: int = 3, n_queries:
         n_queries: as in `strongest`; three passes forward cost about one forward and back.
     """
     by_gradient = (n_steps + 1) * n_restarts * (1 + 2 * n_targets)
-    return by_gradient + (n_targets * n_steps * n_restarts + n_queries) // 3
+    first = by_gradient + (n_targets * n_steps * n_restarts + n_queries) // 3
+    again = (_MORE_STEPS * n_steps + 1) * _MORE_RESTARTS * n_restarts * (1 + n_targets)
+    return first + math.ceil(_CLOSEST * again)
 
 
 def strongest(
@@ -101,8 +111,10 @@ def strongest(
 ) -> Attacked:
     """Attack by the whole `ensemble`, each member on what withstood those before it.
 
-    No loss of it depends on how large the logits are, so that confidence alone, under which the
-    gradient of the plain cross-entropy vanishes, does not look like robustness.
+    The tenth that came closest to falling is then attacked by APGD from more starts with more
+    steps; and, as long as some of it falls, the next tenth. No loss of it depends on how large the
+    logits are, so that confidence alone, under which the gradient of the plain cross-entropy
+    vanishes, does not look like robustness.
 
     Args:
         network: maps inputs to logits, each row on its own; a module must be in eval mode.
@@ -124,7 +136,7 @@ def strongest(
     Raises:
         ValueError: as `pgd` does.
 
-    Cost: `most_passes` for an input that withstands everything.
+    Cost: `most_passes` for an input that withstands everything, on average.
 
     Example:
         >>> from netwright.audits.attack import L2Ball
@@ -138,7 +150,47 @@ def strongest(
         ball, n_steps=n_steps, n_restarts=n_restarts, n_targets=n_targets, n_queries=n_queries
     )
     bounds = {"low": low, "high": high, "levels": levels, "generator": generator}
-    return in_turn(members, network, x, y, **bounds)
+    found = in_turn(members, network, x, y, **bounds)
+    by_gradient = ensemble(
+        ball,
+        n_steps=math.ceil(_MORE_STEPS * n_steps),
+        n_restarts=_MORE_RESTARTS * n_restarts,
+        n_targets=n_targets,
+    )[:2]
+    return _again(by_gradient, found, network, x, y, **bounds)
+
+
+def _again(
+    members: tuple[Member, ...],
+    found: Attacked,
+    network: Callable[[Tensor], Tensor],
+    x: Tensor,
+    y: Tensor,
+    **bounds: Any,
+) -> Attacked:
+    """Attack the closest of what still stands once more, for as long as some of it falls."""
+    moved, looked_at = found.x, found.fooled.clone()
+    n_gradients, n_queries = found.n_gradients, found.n_queries
+    together = math.ceil(_CLOSEST * int((~looked_at).sum()))
+    fooled = found.fooled.clone()
+    while not looked_at.all():
+        margins = _margins(network, moved, y).masked_fill(looked_at, -math.inf)
+        places = margins.topk(min(together, int((~looked_at).sum()))).indices
+        looked_at[places] = True
+        tried = in_turn(members, network, x[places], y[places], **bounds)
+        moved[places], fooled[places] = tried.x, tried.fooled
+        n_gradients += tried.n_gradients
+        n_queries += tried.n_queries + len(y)
+        if not tried.fooled.any():
+            break
+    return dataclasses.replace(
+        found, x=moved, fooled=fooled, n_gradients=n_gradients, n_queries=n_queries
+    )
+
+
+def _margins(network: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    with torch.no_grad():
+        return margin(network(x), y)
 
 
 def in_turn(
@@ -155,6 +207,8 @@ def in_turn(
 ) -> Attacked:
     """Attack by one member after the other, each on what withstood those before it.
 
+    Of an input that withstands all, the attacked one that came closest to falling is returned.
+
     Args:
         members: the attacks, cheapest first.
         network: maps inputs to logits, each row on its own; a module must be in eval mode.
@@ -169,16 +223,20 @@ def in_turn(
     Raises:
         ValueError: as the members do.
     """
-    found, fooled = x.clone(), fooled_by(network, x, y)
+    found, fooled, worst = x.clone(), fooled_by(network, x, y), x.new_full((len(x),), -math.inf)
     n_gradients, n_queries = 0, len(x)
     bounds = {"low": low, "high": high, "levels": levels, "generator": generator}
     for member in members:
         left = ~fooled
         if left.any():
             tried = member.attack(network, x[left], y[left], **bounds)
-            found[left], fooled[left] = tried.x, tried.fooled
+            margins = _margins(network, tried.x, y[left])
+            nearer = tried.fooled | (margins > worst[left])
+            places = left.nonzero()[:, 0][nearer]
+            found[places], worst[places] = tried.x[nearer], margins[nearer]
+            fooled[left] = tried.fooled
             n_gradients += tried.n_gradients
-            n_queries += tried.n_queries
+            n_queries += tried.n_queries + len(margins)
         if on_member is not None:
             on_member(member, int((~fooled).sum()))
     return Attacked(found, fooled, n_gradients, n_queries)

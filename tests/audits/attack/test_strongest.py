@@ -13,6 +13,7 @@ from netwright.audits.attack import (
     fab,
     in_turn,
     logit_ratio,
+    margin,
     most_passes,
     square_l2,
     square_linf,
@@ -119,6 +120,25 @@ def test_what_a_row_costs_at_most_is_told(plane, generator):
     assert stands > 190
     spent = (found.n_gradients + found.n_queries / 3) / stands
     assert 0.8 < spent / most_passes(**settings) < 1.2
+
+
+def test_what_came_closest_is_attacked_again_and_only_that(generator):
+    with seeded(3):
+        layers = (nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 30), nn.ReLU(), nn.Linear(30, 5))
+        network = nn.Sequential(*layers).eval()
+    x = torch.rand(300, 20, generator=generator)
+    y = network(x).argmax(1)
+    effort = {"n_steps": 2, "n_targets": 1, "n_queries": 0}
+    ball = LinfBall(0.12)
+    bounds = {"generator": generator}
+    once = in_turn(ensemble(ball, **effort), network, x, y, **bounds)
+    twice = strongest(network, x, y, ball=ball, **effort, **bounds)
+    assert 20 < once.fooled.sum() < twice.fooled.sum() < 200
+    margins = margin(network(once.x), y).masked_fill(once.fooled, -torch.inf)
+    late = (twice.fooled & ~once.fooled).nonzero()[:, 0]
+    ranks = margins.argsort(descending=True).argsort()[late]
+    assert ranks.float().median() < 0.05 * (~once.fooled).sum()
+    assert twice.n_gradients < 3 * once.n_gradients  # ten times, had all been attacked again
 
 
 class Planted(nn.Module):
