@@ -8,7 +8,8 @@ from jaxtyping import Num
 from torch import Tensor
 
 from netwright.artefact._raw import input_names
-from netwright.data import Column, Schema
+from netwright.data import Column, Input, Schema
+from netwright.data._sequences import decode, header
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,8 +23,8 @@ def raw_feed(x: Num[Tensor, "batch *features"], schema: Schema) -> Feed:
     """Turn what a network receives back into raw rows from which the graph makes exactly that.
 
     Args:
-        x: images in [0, 1] on the grid of 255ths (or uint8 pixels), coded table rows, or token
-            numbers.
+        x: images in [0, 1] on the grid of 255ths (or uint8 pixels), coded table rows, sequences, or
+            token numbers.
         schema: of the task.
 
     Returns:
@@ -35,6 +36,8 @@ def raw_feed(x: Num[Tensor, "batch *features"], schema: Schema) -> Feed:
     """
     if schema.input.kind == "image":
         return {"image": _pixels(x)}
+    if schema.input.kind == "sequence":
+        return {"sequence": _steps(x)}
     if schema.input.kind == "text":
         return {"text": _texts(x, schema.input.vocabulary)}
     return {
@@ -49,14 +52,16 @@ def prepare_rows(rows: "Mapping[str, ArrayLike]", schema: Schema) -> Feed:
     """Bring columns of data into the types that the graph takes.
 
     Category cells are trimmed and None becomes an empty string, numbers become float32, moments
-    become days since 1970.
+    become days since 1970; sequences of unequal length are padded with NaN.
 
     Args:
-        rows: for a table an array for each column, by its name; else `image` or `text`.
+        rows: for a table an array for each column, by its name; else `image`, `text` or `sequence`:
+            an array (rows, channels, steps), or a list of arrays (channels, steps), or (steps,).
         schema: of the task.
 
     Raises:
-        ValueError: if a column is missing, or the arrays differ in length.
+        ValueError: if a column is missing, the arrays differ in length, or a sequence is none, or
+            has another number of channels.
     """
     inputs = input_names(schema)
     columns = [c.name for c in schema.input.columns] or inputs
@@ -68,6 +73,8 @@ def prepare_rows(rows: "Mapping[str, ArrayLike]", schema: Schema) -> Feed:
             f"`rows` must have {', '.join(f'`{name}`' for name in known)}; "
             f"{', '.join(f'`{name}`' for name in missing)} is missing."
         )
+    if schema.input.kind == "sequence":
+        return {"sequence": _sequences(rows["sequence"], schema.input)}
     lengths = {name: len(np.asarray(rows[name])) for name in known}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The columns of `rows` must be equally long; got {lengths}.")
@@ -97,6 +104,33 @@ def _pixels(x: Tensor) -> np.ndarray:
             )
         return pixels.cpu().numpy()
     return x.byte().cpu().numpy()
+
+
+def _steps(x: Tensor) -> np.ndarray:
+    # Without the steps that pad every row; the graph puts them back.
+    values = x.float().cpu().numpy()
+    used = np.flatnonzero(~np.isnan(values).all(axis=(0, 1)))
+    return values[:, :, : int(used[-1]) + 1 if len(used) else 1]
+
+
+def _sequences(items: Any, sequence: Input) -> np.ndarray:
+    channels = sequence.shape[0]
+    if isinstance(items, np.ndarray) and items.ndim == 3 and items.dtype.kind in "fiu":
+        if items.shape[1] == channels and items.shape[2]:
+            return items.astype(np.float32, copy=False)
+    found = [header(item) for item in items]
+    for place, each in enumerate(found):
+        if each.trouble or each.channels != channels:
+            what = each.trouble or f"the sequence has {each.channels} channels"
+            raise ValueError(
+                f"`sequence` must hold {channels} channels of numbers a row, as (rows, channels, "
+                f"steps) or a list of (channels, steps); row {place}: {what}."
+            )
+    shape = channels, max((each.steps for each in found), default=1)
+    rows = np.empty((len(found), *shape), np.float32)
+    for place, item in enumerate(items):
+        rows[place] = decode(item, shape)
+    return rows
 
 
 def _cells(codes: Tensor, column: Column) -> np.ndarray:

@@ -90,6 +90,13 @@ def _sentence(schema: Schema) -> str:
     kind = schema.input.kind
     if kind == "image":
         return "image: uint8 pixels, 0 to 255."
+    if kind == "sequence":
+        length = schema.input.shape[1]
+        named = ", ".join(schema.input.channels)
+        return (
+            f"sequence: float32 (batch, channels, steps), channels {named}; NaN is missing, and "
+            f"follows the end; steps after the first {length} are not used."
+        )
     if kind == "text":
         return "text: UTF-8 strings."
     return "One input a column: strings, or float32 (dates: days since 1970); '' or NaN is missing."

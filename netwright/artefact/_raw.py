@@ -7,6 +7,8 @@ text and gets the same numbers as Netwright:
 * table: one input of shape (batch,) a column: strings for categories, float32 for numbers,
   booleans (0, 1) and dates (days since 1970); missing is an empty string or NaN, or any word that
   was not known in training;
+* sequence: `sequence`, float32 (batch, channels, steps) of any number of steps, padded with NaN or
+  cut to the network's length; missing is NaN;
 * text: `text`, strings (batch,): ASCII letters to lower case, split, looked up, cut or padded to
   the network's length. Splitting is `Tokenizer`, one of ONNX Runtime's own operators.
 
@@ -86,6 +88,8 @@ def preprocessing(schema: Schema) -> Preprocessing:
     """
     if schema.input.kind == "image":
         return _image(schema.input)
+    if schema.input.kind == "sequence":
+        return _sequence(schema.input)
     return _table(schema) if schema.input.kind == "table" else _text(schema.input)
 
 
@@ -130,6 +134,26 @@ def _image(image: Input) -> Preprocessing:
             helper.make_node("Div", ["raw/float", "raw/255"], [SEAM]),
         ),
         initializers=(_constant("raw/255", 255.0, "float32"),),
+    )
+
+
+def _sequence(sequence: Input) -> Preprocessing:
+    from onnx import TensorProto, helper
+
+    channels, length = sequence.shape
+    return Preprocessing(
+        inputs=(_input("sequence", TensorProto.FLOAT, (channels, "steps")),),
+        nodes=(
+            helper.make_node("Pad", ["sequence", "raw/pads", "raw/nan"], ["raw/padded"]),
+            helper.make_node("Slice", ["raw/padded", "raw/0", "raw/length", "raw/2"], [SEAM]),
+        ),
+        initializers=(
+            _constant("raw/pads", [0, 0, 0, 0, 0, length], "int64"),
+            _constant("raw/nan", float("nan"), "float32"),
+            _constant("raw/0", [0], "int64"),
+            _constant("raw/length", [length], "int64"),
+            _constant("raw/2", [2], "int64"),
+        ),
     )
 
 
@@ -245,7 +269,7 @@ def _constant(name: str, value: Any, kind: str) -> "onnx.TensorProto":
     return numpy_helper.from_array(np.array(value, kind), name)
 
 
-def _input(name: str, kind: int, shape: tuple[int, ...]) -> "onnx.ValueInfoProto":
+def _input(name: str, kind: int, shape: tuple[int | str, ...]) -> "onnx.ValueInfoProto":
     from onnx import helper
 
     return helper.make_tensor_value_info(name, kind, ["batch", *shape])

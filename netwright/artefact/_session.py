@@ -97,7 +97,8 @@ class Session:
         """Return logits (or values) for raw rows.
 
         Args:
-            rows: an array for each input: a table's columns by name, `image` (uint8) or `text`.
+            rows: an array for each input: a table's columns by name, `image` (uint8), `text`, or
+                `sequence` (a list where rows differ in length).
 
         Raises:
             ArtefactError: if the graph cannot take them.

@@ -1,9 +1,9 @@
 """Data: any source becomes a task, in fixed splits, with what was wrong with it written down.
 
 Which one? `load` for everything. `describe` prints what was inferred; `schema_to_toml` writes it to
-be edited, and `load(..., schema=)` takes it back. `encode_table`, `encode_text` and `encode_images`
-code new rows for a network that was trained on a task; `write_split` and `write_quarantine` write
-what a run must keep.
+be edited, and `load(..., schema=)` takes it back. `encode_table`, `encode_text`, `encode_images`
+and `encode_sequences` code new rows for a network that was trained on a task; `write_split` and
+`write_quarantine` write what a run must keep.
 """
 
 from netwright.data._arrow import ArrowRows, ArrowSplit
@@ -20,6 +20,7 @@ from netwright.data._schema_io import (
     schema_to_json,
     schema_to_toml,
 )
+from netwright.data._sequences import encode_sequences
 from netwright.data._table import encode_table
 from netwright.data._task import SealedSplit, Split, Task, TensorSplit
 from netwright.data._text import encode_text, tokenize
@@ -42,6 +43,7 @@ __all__ = [
     "TensorSplit",
     "describe",
     "encode_images",
+    "encode_sequences",
     "encode_table",
     "encode_text",
     "load",

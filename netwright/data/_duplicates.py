@@ -55,6 +55,8 @@ def find_duplicates(
     expected = 0.0
     if inputs.kind == "image":
         near = _near.near_pictures(x, split)
+    elif inputs.kind == "sequence":
+        near = _near.near_sequences(x, inputs, split)
     elif corpus is not None:
         near = _near.near_texts(corpus, split)
     else:

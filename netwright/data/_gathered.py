@@ -37,6 +37,10 @@ class Gathered:
         table: one row an example; targets, groups and, for tables and texts, the inputs.
         pictures: the images: uint8 (n, channels, height, width), or one path, array, PIL image or
             encoded bytes a row; None when the input is a table or a text.
+        sequences: the sequences: numbers (n, channels, steps), or one array (channels, steps) a
+            row, None where it is missing; None when the input is no sequence.
+        channels: names of the sequences' channels; empty if they have none.
+        rate: steps of the sequences a second; 0 if the source does not say.
         target: columns that the source itself calls its target.
         target_kind: what the source says its target is; None leaves it to inference.
         verbatim: columns whose words are taken as they are, blanks and "NA" included.
@@ -54,6 +58,9 @@ class Gathered:
     name: str
     table: pa.Table
     pictures: np.ndarray | Sequence[Any] | None = None
+    sequences: np.ndarray | Sequence[Any] | None = None
+    channels: tuple[str, ...] = ()
+    rate: float = 0.0
     target: tuple[str, ...] = ()
     target_kind: TargetKind | None = None
     verbatim: tuple[str, ...] = ()
@@ -105,6 +112,11 @@ def join(name: str, parts: Mapping[int, Gathered]) -> Gathered:
             )
         if (other.pictures is None) != (first.pictures is None):
             raise DataError(f"Only some of the splits of {name} hold images.")
+        if (other.sequences is None) != (first.sequences is None):
+            raise DataError(
+                f"Only some of the splits of {name} hold sequences. If all do, say "
+                f"`schema={{'x': 'sequence'}}`."
+            )
     start = np.cumsum([0, *(len(each) + len(each.bad) for each in gathered)])
     file_start = np.cumsum([0, *(len(each.files) for each in gathered)])
     bad = tuple(
@@ -115,7 +127,10 @@ def join(name: str, parts: Mapping[int, Gathered]) -> Gathered:
     return Gathered(
         name=name,
         table=_stack([each.table for each in gathered]),
-        pictures=_stack_pictures([each.pictures for each in gathered]),
+        pictures=_stack_arrays([each.pictures for each in gathered]),
+        sequences=_stack_arrays([each.sequences for each in gathered]),
+        channels=first.channels,
+        rate=first.rate,
         target=first.target,
         target_kind=first.target_kind,
         verbatim=first.verbatim,
@@ -145,10 +160,10 @@ def _stack(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _stack_pictures(parts: list[Any]) -> Any:
+def _stack_arrays(parts: list[Any]) -> Any:
     if parts[0] is None:
         return None
     if all(isinstance(part, np.ndarray) for part in parts):
         if len({part.shape[1:] for part in parts}) == 1:
             return np.concatenate(parts)
-    return [picture for part in parts for picture in part]
+    return [item for part in parts for item in part]

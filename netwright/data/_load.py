@@ -22,9 +22,17 @@ from netwright.data._infer import target_kind
 from netwright.data._named import user_cache
 from netwright.data._quarantine import Quarantine
 from netwright.data._read import read_source
-from netwright.data._roles import Roles, Wish, decide_roles, given_columns, read_wish
+from netwright.data._roles import (
+    Roles,
+    Wish,
+    decide_roles,
+    given_columns,
+    read_wish,
+    wants_sequence,
+)
 from netwright.data._schema import Schema
 from netwright.data._schema_io import schema_to_json
+from netwright.data._sequence_inputs import sequence_inputs
 from netwright.data._task import SealedSplit, Split, Task, TensorSplit
 
 __all__ = ["load"]
@@ -61,7 +69,8 @@ def load(
         split: a column that names each row's split, or the shares of `train`, `validation`,
             `calibration` and `test`. None takes the source's own splits, or 60, 10, 10 and 20 %.
         schema: a whole schema, the path of one in TOML, or kinds of single columns, for example
-            `{"zip": "category", "id": "ignore"}`. Statistics that a schema has are kept.
+            `{"zip": "category", "id": "ignore"}`, or `{"x": "sequence"}` for arrays. Statistics
+            that a schema has are kept.
         seed: decides the split.
         name: for people; the source's own if None.
         max_bad: share of rows that may be bad, in [0, 1].
@@ -88,8 +97,10 @@ def load(
     shares = _shares(split) if isinstance(split, Mapping) else None
     column = split if isinstance(split, str) else None
     folder = Path(cache) if cache is not None else user_cache() / "rows"
-    gathered = read_source(source, memory_limit=memory_limit, cache=folder)
     wish = read_wish(schema)
+    gathered = read_source(
+        source, memory_limit=memory_limit, cache=folder, sequence=wants_sequence(wish)
+    )
     roles = decide_roles(
         gathered, wish, target=target, text=text, group=group, time=time, by=by, split=column
     )
@@ -241,6 +252,9 @@ def _read_inputs(
     given = wish.given.input if wish.given is not None else None
     if gathered.pictures is not None:
         return _inputs.picture_inputs(gathered.pictures, given, quarantine, room)
+    if gathered.sequences is not None:
+        named = gathered.sequences, gathered.channels, gathered.rate
+        return sequence_inputs(*named, given, quarantine, room)
     if roles.kind == "text":
         return _inputs.text_inputs(gathered.table, roles.text, given, quarantine, room)
     plan = _table.plan_columns(gathered.table, roles.inputs, wish.forced, given_columns(wish))

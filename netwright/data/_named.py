@@ -236,10 +236,16 @@ NAMED: Mapping[str, NamedSet] = {
             ),
         },
     ),
+    "fsdd": NamedSet(
+        "3,000 spoken digits of six speakers, 8,000 samples a second; official test split",
+        "https://github.com/Jakobovski/free-spoken-digit-dataset",
+        _packed.fsdd,
+        {"audio/fsdd.npz": "ee896f1dc2039aeab2baff6f68ca34922cb6f06dc551b919b411c477a0ce795f"},
+    ),
     "ecg5000": NamedSet(
         "500 heart beats of 140 samples, five kinds",
         "https://www.timeseriesclassification.com/description.php?Dataset=ECG5000",
-        _packed.series,
+        _packed.ecg5000,
         {
             "timeseries/ecg5000_train500.npz": (
                 "c7981de7ce1dc1277bab5bbd119eac91f2e0ee104ecf7e8b37238844593459f8"

@@ -6,21 +6,25 @@ several tables) and keeps those that an exact comparison confirms:
 - pictures: the difference of two pictures, each minus its mean, has at most a tenth of the length
   (root of the sum of squares over pixels) of the longer of them: recompression, slight noise,
   another brightness;
+- sequences: likewise, of the standardised sequences, to a fiftieth, where missing values and what
+  follows the end count as the mean;
 - tables: every number agrees to a thousandth of its column's standard deviation, every category
   exactly.
 - texts: at least eight in ten of all sequences of three tokens are in both.
 
-Not found: pictures that are shifted, turned, cropped or mirrored; rewritten sentences.
+Not found: pictures that are shifted, turned, cropped or mirrored; sequences that begin earlier or
+later, or are louder; rewritten sentences.
 
 Paper:    Indyk, Motwani. Approximate nearest neighbors. STOC 1998 (random projections cut into
-          cells); Broder. On the resemblance and containment of documents. SEQUENCES 1997 (minimum
-          hashes of shingles).
+          cells); Achlioptas. Database-friendly random projections. JCSS 2003 (random signs);
+          Broder. On the resemblance and containment of documents. SEQUENCES 1997 (minimum hashes of
+          shingles).
 Departs:  inside a bucket, rows are sorted and compared with their next few neighbours only, so that
           a bucket of many rows costs no more than its length.
 Notation: cell = lattice cell of a hash function, band = rows of the signature hashed together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -29,14 +33,16 @@ from netwright.data._arrow import ArrowRows
 from netwright.data._schema import Input
 from netwright.data._text import Corpus
 
-__all__ = ["blocks", "near_pictures", "near_tables", "near_texts", "row_keys"]
+__all__ = ["blocks", "near_pictures", "near_sequences", "near_tables", "near_texts", "row_keys"]
 
 CLOSE = 0.1  # of the longer picture's length
+CLOSE_SEQUENCES = 0.02  # of the longer one; outlines of arrow heads (`arrowhead`) differ by 0.04
 QUANTUM = 1e-3  # of a column's standard deviation
 ALIKE = 0.8  # share of shingles
 NEIGHBOURS = 8
 _TABLES = 6
 _PROJECTIONS = 10
+_SUMS = 64  # numbers of a sequence's sketch
 _CELL = 1.5  # width of a cell, in standard deviations of the projection
 _HASHES, _BAND = 64, 4
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -99,6 +105,42 @@ def near_pictures(x: np.ndarray | ArrowRows, split: np.ndarray) -> np.ndarray:
         Pairs of places, int64 (pairs, 2).
     """
     sketch = np.concatenate([_sketch(rows) for _, rows in blocks(x)])
+    pairs = _alike(sketch, split, CLOSE)
+    return pairs[_confirmed(x, pairs, _centred, CLOSE)]
+
+
+def near_sequences(x: np.ndarray | ArrowRows, inputs: Input, split: np.ndarray) -> np.ndarray:
+    """Find pairs of nearly equal sequences in different splits.
+
+    Args:
+        x: float32 (n, channels, steps).
+        inputs: their schema.
+        split: the split of each row, int (n,); -1 for rows to pass over.
+
+    Returns:
+        Pairs of places, int64 (pairs, 2).
+    """
+    mean = np.array(inputs.mean, np.float32)[:, None]
+    std = np.array(inputs.std, np.float32)[:, None]
+
+    def standardised(rows: np.ndarray) -> np.ndarray:
+        return np.nan_to_num((rows - mean) / std).reshape(len(rows), -1)
+
+    n = int(np.prod(inputs.shape))
+    drawn = np.random.Generator(np.random.PCG64(_rng.child_seed(0, "near sequences")))
+    signs = drawn.choice(np.array([-1, 1], np.float32), n)
+    pad = ((0, 0), (0, -n % _SUMS))
+
+    def sketch(rows: np.ndarray) -> np.ndarray:
+        signed = np.pad(standardised(rows) * signs, pad)
+        return signed.reshape(len(rows), -1, _SUMS).sum(axis=1)  # (n, 64)
+
+    pairs = _alike(np.concatenate([sketch(rows) for _, rows in blocks(x)]), split, CLOSE_SEQUENCES)
+    return pairs[_confirmed(x, pairs, standardised, CLOSE_SEQUENCES)]
+
+
+def _alike(sketch: np.ndarray, split: np.ndarray, close: float) -> np.ndarray:
+    # Pairs whose sketches, float32 (n, d), differ by little more than `close` of their length.
     length = np.linalg.norm(sketch, axis=1, keepdims=True)
     alive = (length[:, 0] > 1e-3) & (
         split >= 0
@@ -115,9 +157,8 @@ def near_pictures(x: np.ndarray | ArrowRows, split: np.ndarray) -> np.ndarray:
         keys = row_keys(cells)
         pairs = _neighbours(keys, projected[:, 0], split, alive)
         apart = np.linalg.norm(sketch[pairs[:, 0]] - sketch[pairs[:, 1]], axis=1)
-        found.append(pairs[apart <= 1.5 * CLOSE])
-    pairs = np.unique(np.concatenate(found), axis=0)
-    return pairs[_pictures_close(x, pairs)]
+        found.append(pairs[apart <= 1.5 * close])
+    return np.unique(np.concatenate(found), axis=0)
 
 
 def _sketch(rows: np.ndarray) -> np.ndarray:
@@ -155,15 +196,23 @@ def _neighbours(
     return np.sort(np.concatenate(found), axis=1)
 
 
-def _pictures_close(x: np.ndarray | ArrowRows, pairs: np.ndarray) -> np.ndarray:
-    close = np.zeros(len(pairs), bool)
-    for start in range(0, len(pairs), 4096):
-        chosen = pairs[start : start + 4096]
-        one, two = (_centred(x[chosen[:, side]]) for side in (0, 1))
+def _confirmed(
+    x: np.ndarray | ArrowRows,
+    pairs: np.ndarray,
+    flat: Callable[[np.ndarray], np.ndarray],
+    close: float,
+) -> np.ndarray:
+    # Whether rows, made vectors by `flat`, differ by at most `close` of the longer one's length.
+    found = np.zeros(len(pairs), bool)
+    row_bytes = 4 * int(np.prod(x.shape[1 if isinstance(x, np.ndarray) else 0 :]))
+    size = min(4096, max(1, (1 << 26) // row_bytes))
+    for start in range(0, len(pairs), size):
+        chosen = pairs[start : start + size]
+        one, two = (flat(x[chosen[:, side]]) for side in (0, 1))
         longer = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1))
         apart = np.linalg.norm(one - two, axis=1)
-        close[start : start + 4096] = (apart <= CLOSE * longer) & (longer > 0)
-    return close
+        found[start : start + size] = (apart <= close * longer) & (longer > 0)
+    return found
 
 
 def _centred(rows: np.ndarray) -> np.ndarray:

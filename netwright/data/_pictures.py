@@ -30,6 +30,7 @@ from netwright.data._schema import Input
 __all__ = [
     "ENDINGS",
     "Header",
+    "are_pixels",
     "as_arrays",
     "common_shape",
     "decode",
@@ -291,6 +292,20 @@ def _bytes_of(array: np.ndarray) -> np.ndarray:
     )
 
 
+def are_pixels(array: np.ndarray) -> bool:
+    """Say whether the finite numbers of an array lie in one of the ranges that pictures come in.
+
+    Args:
+        array: of numbers.
+    """
+    finite = np.where(np.isfinite(array), array, 0) if array.dtype.kind == "f" else array
+    try:
+        _bytes_of(finite)
+    except ValueError:
+        return False
+    return True
+
+
 def as_arrays(
     array: np.ndarray, *, channels_first: bool = False
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -327,7 +342,8 @@ def as_arrays(
             pixels = _bytes_of(array)
         except ValueError as error:
             raise DataError(
-                f"The array holds no pictures: {error}. For a table, give it as (rows, columns)."
+                f"The array holds no pictures: {error}. For a table, give it as (rows, columns), "
+                f"for sequences as (rows, channels, steps)."
             ) from error
         if array.dtype == np.uint16 or not whole:
             notes = ("Pixels were rounded to eight bits.",)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from netwright.data import _pictures
+from netwright.data import _pictures, _sequences
 from netwright.data._errors import DataError
 from netwright.data._gathered import Bad, Gathered, join, plain
 from netwright.data._read_table import column_of
@@ -22,12 +22,13 @@ _TARGETS = ("y", "Y", "labels", "label", "target", "targets")
 _PARTS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 3}
 
 
-def read_npz(path: Path) -> Gathered:
+def read_npz(path: Path, *, sequence: bool = False) -> Gathered:
     """Read named arrays.
 
     Args:
         path: a `.npz` file with `x` and `y` (or images and labels, data and target, ...), or these
             for each split: `x_train`, `train_images`, `x_test`, ...
+        sequence: as in `read_pair`.
 
     Raises:
         DataError: if it is no such file.
@@ -43,7 +44,8 @@ def read_npz(path: Path) -> Gathered:
     pairs = {name: _pair_names(arrays, name) for name in _PARTS}
     found = {_PARTS[name]: pair for name, pair in pairs.items() if pair}
     if 0 in found:
-        parts = {i: read_pair(*(arrays[n] for n in found[i]), name=path.stem) for i in found}
+        options: dict[str, Any] = {"name": path.stem, "sequence": sequence}
+        parts = {i: read_pair(*(arrays[n] for n in found[i]), **options) for i in found}
         return join(path.stem, dict(sorted(parts.items())))
     pair = _pair_names(arrays, "")
     if pair is None:
@@ -51,7 +53,7 @@ def read_npz(path: Path) -> Gathered:
             f"{path} holds {', '.join(arrays) or 'nothing'}; wanted are arrays called x and y (or "
             f"images and labels, data and target), or x_train, y_train, x_test, y_test."
         )
-    return read_pair(arrays[pair[0]], arrays[pair[1]], name=path.stem)
+    return read_pair(arrays[pair[0]], arrays[pair[1]], name=path.stem, sequence=sequence)
 
 
 def _pair_names(arrays: Mapping[str, Any], split: str) -> tuple[str, str] | None:
@@ -63,25 +65,35 @@ def _pair_names(arrays: Mapping[str, Any], split: str) -> tuple[str, str] | None
     return (x, y) if x is not None and y is not None else None
 
 
-def read_pair(x: Any, y: Any, *, name: str = "data", names: Sequence[str] = ()) -> Gathered:
+def read_pair(
+    x: Any, y: Any, *, name: str = "data", names: Sequence[str] = (), sequence: bool = False
+) -> Gathered:
     """Read inputs and targets that lie row by row in two arrays.
 
     Args:
         x: (rows, columns) for a table; three or four axes for pictures; one axis for a table of one
-            column, or texts if it holds strings.
+            column, or texts if it holds strings. Three axes with numbers that no picture has
+            (below 0, or fractions above 1), or with rows that end in NaN, and rows of unequal
+            length, are sequences: (rows, channels, steps), or (rows, steps).
         y: (rows,), or (rows, width): labels if all are 0 and 1, else values.
         name: for people.
-        names: names of a table's columns; x0, x1, ... if empty.
+        names: names of a table's columns, or a sequence's channels; x0, x1, ... if empty.
+        sequence: whether `x` holds sequences, whatever its numbers.
 
     Raises:
         DataError: if the lengths differ or the axes make no sense.
     """
     channels_first = isinstance(x, Tensor)
-    x, y = _numpy(x), _numpy(y)
+    y = _numpy(y)
+    if _unequal_sequences(x, sequence):
+        return _with_sequences(list(x), y, name, names)
+    x = _numpy(x)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise DataError(f"`x` has shape {x.shape} and `y` {y.shape}; they must have equal lengths.")
     if not len(x):
         raise DataError("The arrays have no rows.")
+    if sequence or (x.ndim == 3 and _no_pictures(x)):
+        return _with_sequences(x, y, name, names)
     columns, target = _targets(y)
     if x.ndim > 2:
         return _with_pictures(x, columns, target, name, channels_first=channels_first)
@@ -89,6 +101,36 @@ def read_pair(x: Any, y: Any, *, name: str = "data", names: Sequence[str] = ()) 
         table = pa.table({"text": column_of(x.tolist()), **columns})
         return plain(name, table, target=target, text=("text",))
     return _with_table(x, names, columns, target, name)
+
+
+def _no_pictures(x: np.ndarray) -> bool:
+    if x.dtype.kind not in "fi":
+        return False
+    gone: np.ndarray = np.asarray(np.isnan(x).all(axis=1))  # (n, steps)
+    return bool((gone[:, -1] & ~gone.all(axis=1)).any()) or not _pictures.are_pixels(x)
+
+
+def _unequal_sequences(x: Any, sequence: bool) -> bool:
+    if not _sequences.ragged(x):
+        return False
+    arrays = [_numpy(row) for row in x if row is not None]
+    if sequence or all(array.ndim == 1 for array in arrays):
+        return True
+    one_height = len({array.shape[:-1] for array in arrays}) == 1
+    return one_height and not all(_pictures.are_pixels(array) for array in arrays)
+
+
+def _with_sequences(
+    items: np.ndarray | list[Any], y: np.ndarray, name: str, names: Sequence[str]
+) -> Gathered:
+    if y.ndim == 0 or len(items) != len(y):
+        raise DataError(
+            f"`x` has {len(items):,} rows and `y` has shape {y.shape}; they must have equal "
+            f"lengths."
+        )
+    columns, target = _targets(y)
+    fields: dict[str, Any] = {"sequences": items, "channels": tuple(names)}
+    return plain(name, pa.table(columns), target=target, **fields)
 
 
 def _with_pictures(
@@ -142,13 +184,14 @@ def _targets(y: np.ndarray) -> tuple[dict[str, pa.Array], tuple[str, ...]]:
     return columns, tuple(columns)
 
 
-def read_rows(rows: Sequence[Any], name: str = "data") -> Gathered:
+def read_rows(rows: Sequence[Any], name: str = "data", *, sequence: bool = False) -> Gathered:
     """Read rows that are pairs of an input and a target.
 
     Args:
         rows: pairs; the input is a picture (array of two or three axes, PIL image, path), a text, a
-            vector, or a mapping from column to cell.
+            vector, a mapping from column to cell, or a sequence, as in `read_pair`.
         name: for people.
+        sequence: as in `read_pair`.
 
     Raises:
         DataError: if there are no rows, or one is no pair.
@@ -158,10 +201,10 @@ def read_rows(rows: Sequence[Any], name: str = "data") -> Gathered:
     for place, row in enumerate(rows):
         if not (isinstance(row, (tuple, list)) and len(row) == 2):
             raise DataError(f"Row {place} is no pair (x, y) but {type(row).__name__}.")
-    return _read_columns([row[0] for row in rows], [row[1] for row in rows], name)
+    return _read_columns([row[0] for row in rows], [row[1] for row in rows], name, sequence)
 
 
-def _read_columns(inputs: list[Any], targets: list[Any], name: str) -> Gathered:
+def _read_columns(inputs: list[Any], targets: list[Any], name: str, sequence: bool) -> Gathered:
     columns, target = _listed_targets(targets)
     first = inputs[0]
     if isinstance(first, Mapping):
@@ -172,6 +215,8 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str) -> Gathered:
         table = pa.table({"text": column_of(inputs), **columns})
         return plain(name, table, target=target, text=("text",))
     if isinstance(first, (np.ndarray, Tensor, list, tuple, int, float)):
+        if sequence or _unequal_sequences(inputs, sequence):
+            return plain(name, pa.table(columns), sequences=inputs, target=target)
         arrays = [_numpy(each) for each in inputs]
         shapes = sorted({each.shape for each in arrays})
         if arrays[0].ndim < 2 and len(shapes) > 1:
@@ -181,6 +226,8 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str) -> Gathered:
         if len(shapes) == 1:
             first_axis = isinstance(first, Tensor)
             stacked = np.stack(arrays)
+            if stacked.ndim == 3 and _no_pictures(stacked):
+                return plain(name, pa.table(columns), sequences=stacked, target=target)
             return _with_pictures(stacked, columns, target, name, channels_first=first_axis)
     return plain(name, pa.table(columns), pictures=inputs, target=target)
 
@@ -194,12 +241,13 @@ def _listed_targets(targets: list[Any]) -> tuple[dict[str, pa.Array], tuple[str,
     return {TARGET: column_of(plain_targets)}, (TARGET,)
 
 
-def read_dataset(dataset: Any, name: str) -> Gathered:
+def read_dataset(dataset: Any, name: str, *, sequence: bool = False) -> Gathered:
     """Read a map-style torch data set: `len(dataset)` and `dataset[i]` that gives (x, y).
 
     Args:
         dataset: the data set; its `classes`, if it has them, name the classes.
         name: for people.
+        sequence: as in `read_pair`.
 
     Raises:
         DataError: if it has no length, or a row is no pair.
@@ -211,7 +259,7 @@ def read_dataset(dataset: Any, name: str) -> Gathered:
             f"{type(dataset).__name__} has no length; wanted is a map-style data set. Collect the "
             f"rows of an iterable one into a list of (x, y) first."
         ) from error
-    gathered = read_rows([dataset[i] for i in range(n)], name)
+    gathered = read_rows([dataset[i] for i in range(n)], name, sequence=sequence)
     classes = getattr(dataset, "classes", None)
     if (
         classes

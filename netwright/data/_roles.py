@@ -11,8 +11,10 @@ from netwright.data._infer import ColumnKind
 from netwright.data._schema import Column, InputKind, Schema, TargetKind
 from netwright.data._schema_io import schema_from_toml
 
-__all__ = ["Roles", "Wish", "decide_roles", "given_columns", "read_wish"]
+__all__ = ["Roles", "Wish", "decide_roles", "given_columns", "read_wish", "wants_sequence"]
 
+SEQUENCE = "sequence"
+_ARRAY = "x"  # what arrays without names are called in `schema=`
 _TARGET_NAMES = ("label", "labels", "target", "class", "y")
 
 
@@ -72,7 +74,7 @@ def read_wish(schema: Schema | Mapping[str, str] | str | Path | None) -> Wish:
     if isinstance(schema, Schema):
         return Wish(schema, {})
     if isinstance(schema, Mapping):
-        known = {*get_args(ColumnKind), *get_args(TargetKind)} - {"mixed"}
+        known = {*get_args(ColumnKind), *get_args(TargetKind), SEQUENCE} - {"mixed"}
         for column, kind in schema.items():
             if kind not in known:
                 near = nearest(str(kind), sorted(known))
@@ -82,6 +84,17 @@ def read_wish(schema: Schema | Mapping[str, str] | str | Path | None) -> Wish:
     if not path.is_file():
         raise DataError(f"`schema` names no file: {path}.")
     return Wish(schema_from_toml(path.read_text("utf-8")), {})
+
+
+def wants_sequence(wish: Wish) -> bool:
+    """Say whether the user wants arrays to be read as sequences.
+
+    Args:
+        wish: the user's schema.
+    """
+    if wish.given is not None:
+        return wish.given.input.kind == SEQUENCE
+    return wish.forced.get(_ARRAY) == SEQUENCE
 
 
 def decide_roles(
@@ -125,6 +138,8 @@ def decide_roles(
         "split": _tuple(split),
         "schema": tuple(wish.forced),
     }
+    if gathered.sequences is not None:
+        asked["schema"] = tuple(name for name in wish.forced if name != _ARRAY)
     notes: list[str] = []
     if not asked["target"]:
         asked["target"] = _guess_target(names, notes)
@@ -143,11 +158,11 @@ def decide_roles(
     overlap = set(asked["text"]) & set(asked["target"])
     if overlap:
         raise DataError(f"`{overlap.pop()}` cannot be both `text` and `target`.")
-    if gathered.pictures is not None:
-        kind: InputKind | None = "image"
+    if gathered.pictures is not None or gathered.sequences is not None:
+        kind: InputKind | None = "image" if gathered.pictures is not None else SEQUENCE
         unused = [name for name in others if name not in asked["by"]]
         if unused:
-            notes.append(f"Beside the images, these columns are not used: {', '.join(unused)}.")
+            notes.append(f"Beside the {kind}s, these columns are not used: {', '.join(unused)}.")
     elif asked["text"]:
         kind = "text"
         unused = [name for name in others if name not in (*asked["text"], *asked["by"])]

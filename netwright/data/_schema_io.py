@@ -160,6 +160,8 @@ def describe(schema: Schema) -> str:
         columns = _quoted(inputs.text_columns)
         words = f"{len(inputs.vocabulary):,} known tokens, {inputs.shape[0]} a row"
         rows.append(("input", "text", f"{columns}: {words}"))
+    elif inputs.kind == "sequence":
+        rows.append(("input", "sequence", _describe_sequence(inputs)))
     else:
         rows.append(("input", "table", f"{len(inputs.columns)} columns"))
         for column in inputs.columns:
@@ -172,6 +174,14 @@ def describe(schema: Schema) -> str:
         f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}".rstrip()
         for first, second, third in rows
     )
+
+
+def _describe_sequence(inputs: Input) -> str:
+    channels, steps = inputs.shape
+    of = "1 channel" if channels == 1 else f"{channels:,} channels"
+    named = f" ({_some(inputs.channels)})" if channels > 1 else ""
+    rate = f" at {inputs.rate:,.6g} a second" if inputs.rate else ""
+    return f"{of}{named}, {steps:,} steps{rate}"
 
 
 def _describe_target(schema: Schema) -> str:

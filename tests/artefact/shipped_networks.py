@@ -70,3 +70,26 @@ class Bag(nn.Module):
 def bag_of_words():
     with seeded(0):
         return Bag(len(WORDS) + 2, 4, 2)
+
+
+def sequence_schema(channels, length):
+    names = tuple(f"x{place}" for place in range(channels))
+    numbers = Input("sequence", (channels, length), channels=names, mean=(0.0,), std=(1.0,))
+    return Schema(numbers, Target("class", ("motion",), ("still", "walking")))
+
+
+class Averages(nn.Module):
+    """A sequence network must itself deal with NaN."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.filter = nn.Conv1d(channels, 4, 3, padding=1)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.filter(x.nan_to_num()).relu().mean(2))
+
+
+def sequence_network(channels):
+    with seeded(0):
+        return Averages(channels)

@@ -142,6 +142,7 @@ KNOWN = {  # rows that can be used, rows of the test split, classes
     "movie_reviews": (2000, 400, 2),
     "sst": (11_855, 2210, 5),
     "ag_news": (12_584, 7600, 4),
+    "fsdd": (3000, 300, 10),
     "ecg5000": (500, 100, 5),
     "basicmotions": (80, 40, 4),
     "italypowerdemand": (1096, 1029, 2),

@@ -5,7 +5,13 @@ import pytest
 from PIL import Image
 
 from netwright.data import Column, Input, load
-from netwright.data._near import near_pictures, near_tables, near_texts, row_keys
+from netwright.data._near import (
+    near_pictures,
+    near_sequences,
+    near_tables,
+    near_texts,
+    row_keys,
+)
 from netwright.data._text import number_tokens
 
 
@@ -64,6 +70,35 @@ def test_planted_pictures_are_found_and_nothing_else(rng, kind):
     wanted = {(i, 3000 + i) for i in range(300)}
     assert found <= wanted  # no false alarm
     assert len(found) >= 0.98 * len(wanted)
+
+
+@pytest.mark.parametrize("kind", ["noise", "one step", "missing", "waves"])
+def test_planted_sequences_are_found_and_nothing_else(rng, kind):
+    base = rng.normal(50, 4, (2000, 2, 150)).astype(np.float32)
+    if kind == "waves":  # what averages over neighbouring steps would not see
+        base[:, :, ::2] += 20
+        base[:, :, 1::2] -= 20
+    planted = base[:100].copy()
+    if kind == "one step":
+        planted[:, 0, 7] += 1
+    elif kind == "missing":
+        planted[:, 1, 9] = np.nan
+        base[:100, 1, 9] = 50.1
+    else:
+        planted += rng.normal(0, 0.02, planted.shape).astype(np.float32)
+    x = np.concatenate([base, planted])
+    inputs = Input("sequence", (2, 150), mean=(50.0, 50.0), std=(4.0, 4.0))
+    split = np.repeat([0, 3], [2000, 100])
+    expected = {(i, 2000 + i) for i in range(100)}
+    assert pairs_of(near_sequences(x, inputs, split)) == expected
+    assert not len(near_sequences(x, inputs, np.zeros(2100, int)))
+
+
+def test_sequences_that_differ_by_a_tenth_are_no_twins(rng):
+    x = rng.normal(size=(200, 1, 80)).astype(np.float32)
+    x[100:] = x[:100] + 0.1 * rng.normal(size=(100, 1, 80))
+    inputs = Input("sequence", (1, 80), mean=(0.0,), std=(1.0,))
+    assert not len(near_sequences(x, inputs, np.repeat([0, 3], 100)))
 
 
 def test_digits_hold_no_near_twins_but_planted_ones_are_found(rng):

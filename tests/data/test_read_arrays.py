@@ -103,7 +103,7 @@ def test_pictures_of_mixed_sizes_stay_apart():
         ([], "no rows"),
         ([1, 2], "Row 0 is no pair"),
         ([(1, 2), (1, 2, 3)], "Row 1 is no pair"),
-        ([([1, 2], 0), ([1], 1)], "different shapes"),
+        ([([1, 2], 0), (3, 1)], "different shapes"),
     ],
 )
 def test_rows_that_are_none(rows, message):

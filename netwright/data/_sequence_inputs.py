@@ -1,0 +1,100 @@
+"""Make the inputs of all rows out of sequences, in the two steps of `_inputs`."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netwright.data import _sequences
+from netwright.data._arrow import ArrowRows
+from netwright.data._inputs import Finish, Room, Stored
+from netwright.data._quarantine import Quarantine
+from netwright.data._schema import Input
+
+__all__ = ["sequence_inputs"]
+
+
+def sequence_inputs(
+    items: Any,
+    names: tuple[str, ...],
+    rate: float,
+    given: Input | None,
+    quarantine: Quarantine,
+    room: Room,
+) -> Finish:
+    """Cut sequences to one length.
+
+    Args:
+        items: as `Gathered.sequences`.
+        names: of the channels; empty if they have none.
+        rate: steps a second; 0 if the sequences themselves say, or nothing does.
+        given: a schema whose shape and statistics are to be used.
+        quarantine: takes the sequences that cannot be used.
+        room: where the rows are kept.
+    """
+    found = [_sequences.header(item) for item in items]
+    _set_aside(found, given, quarantine)
+    quarantine.check()
+    good = quarantine.good
+    steps = np.array([header.steps for header in found])
+    channels = next(header.channels for header, sound in zip(found, good, strict=True) if sound)
+    rate = rate or next(header.rate for header, sound in zip(found, good, strict=True) if sound)
+    notes = _layout_notes(channels, steps[good])
+
+    def finish(train: np.ndarray) -> Stored:
+        inputs = given
+        if inputs is None:
+            shape = channels, _sequences.common_length(steps[train])
+            named = names or _sequences.channel_names(channels)
+            inputs = Input("sequence", shape, channels=named, rate=rate)
+        length = inputs.shape[1]
+        kept = quarantine.good
+        cut = int((steps[kept] > length).sum())
+        cuts = (f"{cut:,} sequences were cut to {length:,} steps.",) if cut else ()
+        blocks = _sequences.coded(items, kept, inputs.shape)
+        x = room.keep(blocks, len(items), inputs.shape, np.dtype(np.float32))
+        return Stored(x, _fitted(inputs, x, np.flatnonzero(train)), (*notes, *cuts))
+
+    return finish
+
+
+def _set_aside(found: list[_sequences.Header], given: Input | None, quarantine: Quarantine) -> None:
+    good = quarantine.good.copy()
+    sound = [
+        header for header, fine in zip(found, good, strict=True) if fine and not header.trouble
+    ]
+    reasons = {i: header.trouble for i, header in enumerate(found) if header.trouble}
+    if sound:
+        channels = given.shape[0] if given else _sequences.common_channels(sound)
+        whose = "the schema has" if given else "most have"
+        for i, header in enumerate(found):
+            if not header.trouble and header.channels != channels:
+                reasons[i] = f"{header.channels} channels; {whose} {channels}"
+    bad = np.zeros(len(good), bool)
+    bad[list(reasons)] = True
+    quarantine.add(bad, reasons)
+
+
+def _layout_notes(channels: int, steps: np.ndarray) -> tuple[str, ...]:
+    middle = int(np.median(steps))
+    if channels <= max(8, middle):
+        return ()
+    return (
+        f"The sequences have {channels:,} channels of {middle:,} steps; arrays are read as (rows, "
+        f"channels, steps), so swap the last two axes if it is the other way round.",
+    )
+
+
+def _fitted(inputs: Input, x: np.ndarray | ArrowRows, rows: np.ndarray) -> Input:
+    if inputs.mean or not len(rows):
+        return inputs
+
+    def blocks() -> Iterator[np.ndarray]:
+        size = max(1, (1 << 22) // (4 * inputs.shape[0] * inputs.shape[1]))
+        return (x[rows[start : start + size]] for start in range(0, len(rows), size))
+
+    mean = np.nan_to_num(_sequences.statistics(blocks(), None))
+    std = np.sqrt(np.nan_to_num(_sequences.statistics(blocks(), mean)))
+    std = np.where(std > 0, std, 1.0)
+    return replace(inputs, mean=tuple(mean.tolist()), std=tuple(std.tolist()))

@@ -1,0 +1,212 @@
+"""Sequences: numbers that follow each other in time, in one or more channels, cut to one length.
+
+A sequence ends with the last step at which any channel has a value; what is NaN before that is
+missing. The one length is what 99 % of the training rows fit in, at most 16,384 steps: shorter rows
+end in NaN, longer ones are cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from netwright.data._errors import DataError
+from netwright.data._schema import Input
+
+__all__ = [
+    "LENGTH",
+    "Header",
+    "channel_names",
+    "coded",
+    "common_channels",
+    "common_length",
+    "decode",
+    "encode_sequences",
+    "header",
+    "ragged",
+    "statistics",
+]
+
+LENGTH = 16_384  # steps; longer sequences are cut
+_LARGEST = np.finfo(np.float32).max
+_BLOCK = 1 << 22  # bytes coded at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of a sequence before it is coded.
+
+    Attributes:
+        channels: how many there are.
+        steps: up to the last one with a value.
+        rate: steps a second; 0 if unknown.
+        trouble: why it cannot be used; empty if it can.
+    """
+
+    channels: int = 0
+    steps: int = 0
+    rate: float = 0.0
+    trouble: str = ""
+
+
+def header(item: Any) -> Header:
+    """Look at one sequence.
+
+    Args:
+        item: an array, tensor or list of (steps,) or (channels, steps); None is a missing one.
+    """
+    if item is None:
+        return Header(trouble="the sequence is missing")
+    values = _values(item)
+    if isinstance(values, str):
+        return Header(trouble=values)
+    present = ~np.isnan(values)
+    if not present.any():
+        empty = "the sequence has no steps" if not values.size else "the sequence has no value"
+        return Header(trouble=empty)
+    if not (np.abs(values[present]) <= _LARGEST).all():
+        return Header(trouble="the sequence has a value that is not finite")
+    return Header(len(values), int(np.flatnonzero(present.any(axis=0))[-1]) + 1)
+
+
+def _values(item: Any) -> np.ndarray | str:
+    # (channels, steps) of floats, or why it is no sequence.
+    try:
+        array = item.detach().cpu().numpy() if isinstance(item, Tensor) else np.asarray(item)
+        if array.dtype.kind == "O":  # None among the numbers
+            array = array.astype(np.float64)
+    except (ValueError, TypeError):
+        return "the sequence holds cells that are no numbers, or channels of different lengths"
+    if array.ndim not in (1, 2):
+        return f"an array of shape {array.shape} is no sequence; wanted is (channels, steps)"
+    if array.dtype.kind not in "fiub":
+        return f"the sequence holds {array.dtype} instead of numbers"
+    array = array if array.ndim == 2 else array[None]
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def ragged(rows: Any) -> bool:
+    """Say whether rows are vectors, or channels of vectors, of more than one shape.
+
+    Args:
+        rows: what may be a list of arrays or of lists of numbers.
+    """
+    objects = isinstance(rows, np.ndarray) and rows.dtype.kind == "O"
+    if not isinstance(rows, (list, tuple)) and not objects:
+        return False
+    arrays = [_values(row) for row in rows if row is not None]
+    shapes = {array if isinstance(array, str) else array.shape for array in arrays}
+    return len(shapes) > 1 and not any(isinstance(shape, str) for shape in shapes)
+
+
+def common_channels(found: Sequence[Header]) -> int:
+    """Choose how many channels a sequence must have: what most have.
+
+    Args:
+        found: headers of sequences that can be used; at least one.
+    """
+    counts = np.bincount([header.channels for header in found])
+    return int(counts.argmax())
+
+
+def common_length(steps: np.ndarray) -> int:
+    """Choose the one length of all sequences.
+
+    Args:
+        steps: of the training rows, int (n,).
+    """
+    return min(LENGTH, int(np.quantile(steps, 0.99, method="higher")))
+
+
+def channel_names(n: int) -> tuple[str, ...]:
+    """Name channels that have no names of their own.
+
+    Args:
+        n: how many there are.
+    """
+    return tuple(f"x{place}" for place in range(n))
+
+
+def decode(item: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Cut or pad a sequence.
+
+    Args:
+        item: as in `header`, which found it sound.
+        shape: channels and steps of the result.
+
+    Returns:
+        float32 of that shape; NaN where a value is missing and after the end.
+    """
+    values = _values(item)
+    assert isinstance(values, np.ndarray)
+    steps = min(shape[1], values.shape[1])
+    row = np.full(shape, np.nan, np.float32)
+    row[:, :steps] = values[:, :steps]
+    return row
+
+
+def coded(items: Any, good: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield blocks of consecutive rows; the others than `good` ones are NaN.
+
+    Args:
+        items: the sequences.
+        good: which can be used, bool (n,).
+        shape: channels and steps of a row.
+    """
+    size = max(1, _BLOCK // (4 * shape[0] * shape[1]))
+    for start in range(0, len(items), size):
+        places = range(start, min(len(items), start + size))
+        block = np.full((len(places), *shape), np.nan, np.float32)
+        for i in places:
+            if good[i]:
+                block[i - start] = decode(items[i], shape)
+        yield block
+
+
+def statistics(blocks: "Iterator[np.ndarray]", centre: np.ndarray | None) -> np.ndarray:
+    """Average each channel over its present values, or its squared distance from a centre.
+
+    Args:
+        blocks: consecutive rows, float32 (k, channels, steps).
+        centre: (channels,); None averages the values themselves.
+
+    Returns:
+        float64 (channels,); NaN for a channel without values.
+    """
+    total, count = np.zeros(1), np.zeros(1)
+    for block in blocks:
+        values = block.astype(np.float64)
+        if centre is not None:
+            values = (values - centre[:, None]) ** 2
+        total = total + np.nansum(values, axis=(0, 2))
+        count = count + (~np.isnan(values)).sum(axis=(0, 2))
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def encode_sequences(
+    sequences: Sequence[Any], inputs: Input
+) -> Float[Tensor, "rows channels steps"]:
+    """Code new sequences as the network receives them: cut, or padded with NaN, to its length.
+
+    Args:
+        sequences: arrays, tensors or lists of (channels, steps), or (steps,) for one channel.
+        inputs: the schema of the input.
+
+    Raises:
+        DataError: if a sequence cannot be used; the message names its place.
+    """
+    channels, length = inputs.shape
+    rows = np.empty((len(sequences), channels, length), np.float32)
+    for place, item in enumerate(sequences):
+        found = header(item)
+        trouble = found.trouble
+        if not trouble and found.channels != channels:
+            trouble = f"the sequence has {found.channels} channels; the schema has {channels}"
+        if trouble:
+            raise DataError(f"Sequence {place}: {trouble}.")
+        rows[place] = decode(item, inputs.shape)
+    return torch.from_numpy(rows)
