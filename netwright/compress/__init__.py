@@ -56,8 +56,8 @@ from netwright.compress._magnitude import (
     prune_layers,
 )
 from netwright.compress._movement import Moved, cubic_shares, prune_by_movement
-from netwright.compress._nwz import encode, from_arrays
-from netwright.compress._nwz_decode import NwzError, decode, read_about
+from netwright.compress._nwz import encode, from_arrays, read_about
+from netwright.compress._nwz_decode import NwzError, decode
 from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
 from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
 from netwright.compress._pack import pack, unpack

@@ -55,7 +55,7 @@ class _Steps(torch.autograd.Function):
         scaled = weight / step.clamp(min=_SMALLEST)
         ctx.save_for_backward(scaled)
         ctx.least, ctx.most = least, most
-        return scaled.clamp(least, most).round() * step
+        return scaled.clamp(least, most).round() * step + 0.0  # no -0.0, another value to a file
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:

@@ -6,7 +6,10 @@ Paper:    Han, Mao, Dally. Deep Compression: Compressing Deep Neural Networks wi
 Departs:  where a gap is too wide, nothing stands in for it: a symbol says "skip so many, no value",
           where the paper stores a weight of zero. The widest gap is chosen for each tensor, by the
           size that results, where the paper has 5 bits for dense layers and 8 for convolutions.
-          Biases are coded like weights.
+          Biases are coded like weights. Small tensors whose values are multiples of a step may take
+          an adaptive arithmetic code instead, which needs no tables: it estimates a code's share by
+          those before it (Krichevsky, Trofimov. The Performance of Universal Encoding. IEEE Trans.
+          Inf. Theory 27(2), 1981).
 Notation: widest = 2^bits - 1 of the paper's relative index.
 
 The format stands in docs/nwz.md, its decoder in `_nwz_decode.py`.
@@ -20,19 +23,21 @@ import torch
 from torch import Tensor
 
 from netwright.compress._huffman import code_lengths, huffman
-from netwright.compress._nwz_decode import _DENSE, _MAGIC, _SPARSE, _TYPES
+from netwright.compress._nwz_decode import _DENSE, _GRID, _MAGIC, _SPARSE, _TYPES, _Cursor
 
-__all__ = ["encode", "from_arrays", "to_arrays"]
+__all__ = ["encode", "from_arrays", "read_about", "to_arrays"]
 
 _VALUES = 4096  # more different values than these are not worth a code book
+_SMALL = 1 << 15  # elements; arithmetic coding goes one by one, in Python
 
 
 def encode(tensors: Mapping[str, Tensor | np.ndarray], *, about: bytes = b"") -> bytes:
     """Encode tensors; `decode` gives the same bits again.
 
-    Each tensor is stored in the shortest of the ways that the format has: plain, or as codes into a
-    book of its values, with or without its zeros. What makes tensors short is done before: few
-    values that are not zero (`prune_global`), few different ones (`share_weights`).
+    Each tensor is stored in the shortest of the ways that the format has: plain, as codes into a
+    book of its values, with or without its zeros, or as multiples of a step. What makes tensors
+    short is done before: few values that are not zero (`prune_global`), few different ones
+    (`share_weights`, `learn_steps`).
 
     Args:
         tensors: by name, for example a network's `state_dict()`.
@@ -55,6 +60,19 @@ def encode(tensors: Mapping[str, Tensor | np.ndarray], *, about: bytes = b"") ->
         kind, content = _shortest(name, array)
         body += _number(len(title)) + title + bytes([kind]) + shape + content
     return _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def read_about(data: bytes) -> bytes:
+    """Return what the writer put before the tensors.
+
+    Args:
+        data: the whole file.
+
+    Raises:
+        NwzError: if the file is damaged, or of another format or version.
+    """
+    cursor = _Cursor(data)
+    return cursor.take(cursor.number())
 
 
 def to_arrays(tensors: Mapping[str, Tensor | np.ndarray]) -> dict[str, np.ndarray]:
@@ -92,6 +110,14 @@ def _shortest(name: str, array: np.ndarray) -> tuple[int, bytes]:
     if len(values) > _VALUES + 1:
         return plain
     ways = [plain, (_DENSE, _book(values) + _stream(codes))]
+    grid = _multiples(values)
+    if grid is not None and len(bits) <= _SMALL:
+        step, whole = grid
+        low, n = int(whole.min()), int(whole.max()) - int(whole.min()) + 1
+        stream = _adaptive((whole[codes].astype(int) - low).tolist(), n)
+        if n < 256 and len(bits) <= 64 * len(stream):  # as its reader demands
+            head = step.tobytes() + np.int8(low).tobytes() + bytes([n]) + _number(len(stream))
+            ways.append((_GRID, head + stream))
     places = np.flatnonzero(bits)
     if len(places) < len(bits):
         rest = codes[places] - (values[0] == 0)  # zero has the smallest bits, and needs no code
@@ -116,16 +142,44 @@ def _gaps(places: np.ndarray, size: int, widest: int) -> np.ndarray:
     return symbols[:-1]
 
 
+def _multiples(values: np.ndarray) -> tuple[np.float32, np.ndarray] | None:
+    # The widest step, and the whole numbers that give exactly these bits with it.
+    floats = values.view("<f4")
+    if not 0 < len(floats) <= 256 or not np.isfinite(floats).all():
+        return None
+    largest = np.abs(floats).max()
+    with np.errstate(all="ignore"):
+        for k in range(1, 128):
+            near = np.float32(largest / k)
+            for step in (near, np.nextafter(near, np.float32(0)), np.nextafter(near, largest)):
+                whole = np.rint(floats / step).clip(-128, 127).astype("<i1")
+                if np.array_equal((step * whole.astype("<f4")).view("<u4"), values):
+                    return step, whole
+    return None
+
+
+def _adaptive(codes: list[int], n: int) -> bytes:
+    # Arithmetic coding; `_grid` of the decoder follows the same steps. `low` grows to all bits.
+    low, span, counts, n_bytes = 0, 1 << 48, [1] * n, 6
+    for k, code in enumerate(codes):
+        unit = span // (n + 2 * k)
+        low, span = low + unit * sum(counts[:code]), unit * counts[code]
+        counts[code] += 2
+        while span < 1 << 40:
+            low, span, n_bytes = low << 8, span << 8, n_bytes + 1
+    # Of all numbers in the span the one that ends on most zeros, which the reader adds.
+    rounded = (-(-low >> n_zeros) << n_zeros for n_zeros in range(48, -1, -1))
+    whole = next(number for number in rounded if number < low + span)
+    return whole.to_bytes(n_bytes, "big").rstrip(b"\0")
+
+
 def _book(values: np.ndarray) -> bytes:
     floats = values.view("<f4")
     n = _number(len(values))
+    grid = _multiples(values)
+    if grid is not None:
+        return b"\2" + n + grid[0].tobytes() + grid[1].tobytes()
     with np.errstate(all="ignore"):
-        if len(floats) and np.isfinite(floats).all():
-            step = np.float32(np.abs(floats).max() / 127)
-            for candidate in (step, np.float32(np.abs(floats[floats != 0]).min(initial=np.inf))):
-                whole = np.rint(floats / candidate).clip(-128, 127).astype("<i1")
-                if np.array_equal((candidate * whole.astype("<f4")).view("<u4"), values):
-                    return b"\2" + n + candidate.tobytes() + whole.tobytes()
         half = floats.astype("<f2")
     if np.array_equal(half.astype("<f4").view("<u4"), values):
         return b"\1" + n + half.tobytes()

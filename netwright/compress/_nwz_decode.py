@@ -10,18 +10,18 @@ import zlib
 
 import numpy as np
 
-__all__ = ["NwzError", "decode", "read_about"]
+__all__ = ["NwzError", "decode"]
 
-_MAGIC = b"NWZ\x01"
-_DENSEST = 2048  # elements a byte; the densest code has 255 a bit
+_MAGIC, _DENSEST = b"NWZ\x01", 2048  # elements a byte; the densest code has 255 a bit
 _TYPES = "<f4 <f2 <f8 <i8 <i4 <i2 |i1 |u1 |b1".split()
-_DENSE, _SPARSE, _CHUNK = 16, 17, 1 << 16  # kinds of a tensor; bytes decoded together
+_DENSE, _SPARSE, _GRID, _CHUNK = 16, 17, 18, 1 << 16  # kinds; bytes decoded together
 
 
 class NwzError(ValueError):
     """The bytes are no `.nwz` file, or a damaged one."""
 
 
+@np.errstate(all="ignore")  # of what a hostile book holds
 def decode(data: bytes, *, most: int = 1 << 30) -> dict[str, np.ndarray]:
     """Return the tensors of a file, bit for bit as they were encoded.
 
@@ -32,15 +32,14 @@ def decode(data: bytes, *, most: int = 1 << 30) -> dict[str, np.ndarray]:
     Raises:
         NwzError: if the file is damaged, of another format or version, or takes more than `most`.
     """
-    cursor, left = _open(data), _DENSEST * len(data)
+    cursor, left, tensors = _Cursor(data), _DENSEST * len(data), dict[str, np.ndarray]()
     cursor.take(cursor.number())
-    tensors: dict[str, np.ndarray] = {}
     for _ in range(cursor.number()):
         name = cursor.take(cursor.number()).decode(errors="replace")
         kind, shape = cursor.take(1)[0], tuple(cursor.number() for _ in range(cursor.take(1)[0]))
         size = math.prod(shape)
         _require(name not in tensors, f"`{name}` stands there twice")
-        known = kind < len(_TYPES) or kind in (_DENSE, _SPARSE)
+        known = kind < len(_TYPES) or kind in (_DENSE, _SPARSE, _GRID)
         _require(known and len(shape) <= 16, f"`{name}` has the kind {kind}, {len(shape)} axes")
         dtype = np.dtype(_TYPES[kind] if kind < len(_TYPES) else "<f4")
         left, most = left - size, most - size * dtype.itemsize
@@ -49,19 +48,10 @@ def decode(data: bytes, *, most: int = 1 << 30) -> dict[str, np.ndarray]:
         if kind < len(_TYPES):
             flat = np.frombuffer(cursor.take(size * dtype.itemsize), dtype).copy()
         else:
-            flat = _coded(cursor, size, kind == _SPARSE)
+            flat = _grid(cursor, size) if kind == _GRID else _coded(cursor, size, kind == _SPARSE)
         tensors[name] = flat.reshape(shape)
     _require(cursor.place == len(data), "bytes are left over at its end")
     return tensors
-
-
-def read_about(data: bytes) -> bytes:
-    """Return what the writer put before the tensors; raises `NwzError` as `decode` does.
-
-    Args:
-        data: the whole file.
-    """
-    return (cursor := _open(data)).take(cursor.number())
 
 
 def _require(fine: object, otherwise: str) -> None:
@@ -71,6 +61,9 @@ def _require(fine: object, otherwise: str) -> None:
 
 class _Cursor:
     def __init__(self, data: bytes) -> None:
+        _require(data[:4] == _MAGIC, "it does not begin with `NWZ` and the version 1")
+        whole = len(data) > 8 and zlib.crc32(data[8:]) == int.from_bytes(data[4:8], "little")
+        _require(whole, "its checksum is wrong")
         self.data, self.place = data, 8
 
     def take(self, n: int) -> bytes:
@@ -87,13 +80,6 @@ class _Cursor:
         return value
 
 
-def _open(data: bytes) -> _Cursor:
-    _require(data[:4] == _MAGIC, "it does not begin with `NWZ` and the version 1")
-    whole = len(data) > 8 and zlib.crc32(data[8:]) == int.from_bytes(data[4:8], "little")
-    _require(whole, "its checksum is wrong")
-    return _Cursor(data)
-
-
 def _coded(cursor: _Cursor, size: int, sparse: bool) -> np.ndarray:
     form, n = cursor.take(1)[0], cursor.number()
     _require(form <= 2, f"a code book has the form {form}")
@@ -101,8 +87,7 @@ def _coded(cursor: _Cursor, size: int, sparse: bool) -> np.ndarray:
         book = np.frombuffer(cursor.take((4 - 2 * form) * n), "<f2" if form else "<f4")
     else:  # whole multiples of a step
         step = np.frombuffer(cursor.take(4), "<f4")
-        with np.errstate(all="ignore"):
-            book = step * np.frombuffer(cursor.take(n), "<i1").astype("<f4")
+        book = step * np.frombuffer(cursor.take(n), "<i1").astype("<f4")
     flat, places = np.zeros(size, "<f4"), np.arange(0 if sparse else size)
     if sparse:  # a gap says how many zeros to skip; no value follows the widest one
         widest, gaps = cursor.take(1)[0], _symbols(cursor)
@@ -116,6 +101,23 @@ def _coded(cursor: _Cursor, size: int, sparse: bool) -> np.ndarray:
     return flat
 
 
+def _grid(cursor: _Cursor, size: int) -> np.ndarray:
+    step, first, n = np.frombuffer(cursor.take(6), "<f4,i1,u1").item()
+    stream, counts, whole = cursor.take(cursor.number()), [1] * n, np.zeros(size, "<f4")
+    _require(n and size <= 64 * len(stream), "a stream is too short for its tensor")
+    span, left, rest = 1 << 48, int.from_bytes((stream + bytes(6))[:6], "big"), iter(stream[6:])
+    for k in range(size):  # a code's share of the span follows from how often it has come before
+        unit, code = span // (n + 2 * k), 0
+        while code < n - 1 and left >= unit * counts[code]:
+            left, code = left - unit * counts[code], code + 1
+        span, whole[k], counts[code] = unit * counts[code], first + code, counts[code] + 2
+        _require(left < span, "a stream leaves its codes")
+        while span < 1 << 40:
+            left, span = left << 8 | next(rest, 0), span << 8
+    _require(next(rest, None) is None, "a stream goes on after its last code")
+    return step * whole
+
+
 def _symbols(cursor: _Cursor) -> np.ndarray:
     count, n = cursor.number(), cursor.number()
     packed = np.frombuffer(cursor.take((n + 1) // 2), np.uint8)
@@ -127,17 +129,16 @@ def _symbols(cursor: _Cursor) -> np.ndarray:
     complete = count == 0 or len(order) == 1 or spans.sum() == 1 << longest
     _require(complete and count <= 8 * len(stream), "a stream has no prefix code")
     symbol = np.resize(np.repeat(order, spans), 1 << longest)
-    bits = np.append(stream, np.zeros(2, np.uint8))
-    found, place = [np.zeros(0, np.int64)], 0
+    bits, found, place = np.append(stream, np.zeros(2, np.uint8)), [np.zeros(0, np.int64)], 0
     while count:  # read a code from every bit on, then step from code to code
         part = np.unpackbits(bits[place // 8 :][: _CHUNK + 2]).astype(np.int64)
         near = [part[i : len(part) - 16 + i] << longest - 1 - i for i in range(longest)]
-        windows = np.sum(near, axis=0)
-        steps, here, starts = lengths[symbol[windows]].tolist(), place % 8, []
+        here, starts, next_symbols = place % 8, [], symbol[np.sum(near, axis=0)]
+        steps = lengths[next_symbols].tolist()
         while here < len(steps) and len(starts) < count:
             starts.append(here)
             here += steps[here]
-        found.append(symbol[windows[starts]])
+        found.append(next_symbols[starts])
         count, place = count - len(starts), place // 8 * 8 + here
         _require(starts and place <= 8 * len(stream), "a stream of codes is cut short")
     _require(place > 8 * len(stream) - 8, "a stream of codes goes on after its last")
@@ -145,5 +146,4 @@ def _symbols(cursor: _Cursor) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], "rb") as file:
-        np.savez(sys.argv[2], **decode(file.read()))  # type: ignore[arg-type]
+    np.savez(sys.argv[2], **decode(np.fromfile(sys.argv[1], "u1").tobytes()))  # type: ignore

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netwright.compress._nwz import encode
-from netwright.compress._nwz_decode import NwzError, decode, read_about
+from netwright.compress._nwz import encode, read_about
+from netwright.compress._nwz_decode import NwzError, decode
 
 if TYPE_CHECKING:
     import onnx

@@ -5,7 +5,7 @@
 
 const NWZ_TYPES = ["float32", "float16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"];
 const NWZ_WIDTHS = [4, 2, 8, 8, 4, 2, 1, 1, 1];
-const NWZ_DENSE = 16, NWZ_SPARSE = 17, NWZ_DENSEST = 2048;
+const NWZ_DENSE = 16, NWZ_SPARSE = 17, NWZ_GRID = 18, NWZ_DENSEST = 2048;
 
 function nwzRequire(fine, otherwise) {
   if (!fine) throw new Error(`The .nwz file is damaged: ${otherwise}. Copy or write it again.`);
@@ -112,6 +112,28 @@ function nwzCoded(cursor, size, sparse) {
   return new Uint8Array(flat.buffer);
 }
 
+function nwzGrid(cursor, size) {  // an adaptive arithmetic code of whole multiples of a step
+  const step = new DataView(cursor.take(4).slice().buffer).getFloat32(0, true);
+  const first = (cursor.take(1)[0] << 24) >> 24, n = cursor.take(1)[0];
+  const stream = cursor.take(cursor.number());
+  nwzRequire(n && size <= 64 * stream.length, "a stream is too short for its tensor");
+  const counts = new Array(n).fill(1), flat = new DataView(new ArrayBuffer(4 * size));
+  let left = 0, place = 0, span = 2 ** 48;  // below 2^53 all of this is exact
+  while (place < 6) left = left * 256 + (stream[place++] ?? 0);
+  for (let k = 0; k < size; k++) {
+    const unit = Math.floor(span / (n + 2 * k));
+    let code = 0;
+    while (code < n - 1 && left >= unit * counts[code]) left -= unit * counts[code++];
+    span = unit * counts[code];
+    counts[code] += 2;
+    nwzRequire(left < span, "a stream leaves its codes");
+    for (; span < 2 ** 40; span *= 256) left = left * 256 + (stream[place++] ?? 0);
+    flat.setFloat32(4 * k, Math.fround(step * (first + code)), true);
+  }
+  nwzRequire(place >= stream.length, "a stream goes on after its last code");
+  return new Uint8Array(flat.buffer);
+}
+
 function decodeNwz(bytes, most = 2 ** 30) {
   nwzRequire([0x4e, 0x57, 0x5a, 1].every((byte, i) => bytes[i] === byte), "it does not begin with `NWZ` and the version 1");
   const written = bytes[4] + 2 ** 8 * bytes[5] + 2 ** 16 * bytes[6] + 2 ** 24 * bytes[7];
@@ -125,14 +147,16 @@ function decodeNwz(bytes, most = 2 ** 30) {
     const shape = Array.from({ length: axes }, () => cursor.number());
     const size = shape.reduce((product, n) => product * n, 1);
     nwzRequire(!tensors.has(name), `\`${name}\` stands there twice`);
-    const known = kind < NWZ_TYPES.length || kind === NWZ_DENSE || kind === NWZ_SPARSE;
+    const known = kind < NWZ_TYPES.length || [NWZ_DENSE, NWZ_SPARSE, NWZ_GRID].includes(kind);
     nwzRequire(known && axes <= 16, `\`${name}\` has the kind ${kind}, ${axes} axes`);
     const width = NWZ_WIDTHS[kind] ?? 4;
     left -= size;
     most -= size * width;
     const fits = left >= 0 && most >= 0 && shape.every((n) => n <= NWZ_DENSEST * bytes.length);
     nwzRequire(fits, `\`${name}\` claims more elements than the file can hold or the reader allows`);
-    const data = kind < NWZ_TYPES.length ? cursor.take(size * width).slice() : nwzCoded(cursor, size, kind === NWZ_SPARSE);
+    let data;
+    if (kind < NWZ_TYPES.length) data = cursor.take(size * width).slice();
+    else data = kind === NWZ_GRID ? nwzGrid(cursor, size) : nwzCoded(cursor, size, kind === NWZ_SPARSE);
     tensors.set(name, { name, type: NWZ_TYPES[kind] ?? "float32", shape, data });
   }
   nwzRequire(cursor.place === bytes.length, "bytes are left over at its end");

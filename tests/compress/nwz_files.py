@@ -15,6 +15,7 @@ def tensors():
         "sparse.weight": np.where(sparse == 0, 0, np.rint(sparse) + np.float32(0.1)).astype("f4"),
         "shared.weight": shared,
         "grid": grid,
+        "small": np.float32(0.013) * rng.integers(-3, 4, size=(30, 7)).astype("f4"),
         "half": rng.choice(np.float32([0, 0.5, -1.25]), size=300),
         "noise": rng.normal(size=33).astype("f4"),
         "odd": np.float32([0.0, -0.0, np.nan, np.inf, 1e-42] * 30),

@@ -73,6 +73,44 @@ def test_a_step_and_halves_make_short_books():
     assert saved == 2 * 1024
 
 
+def on_a_grid(n):
+    drawn = np.random.default_rng(0).normal(size=n) * 1.5
+    return np.float32(0.0373) * (np.rint(drawn) + 0.0).astype("f4")  # no -0.0, which is off it
+
+
+def test_small_tensors_on_a_grid_take_little_more_than_their_entropy():
+    for n in (60, 1000):
+        weight = on_a_grid(n)
+        _, counts = np.unique(weight, return_counts=True)
+        entropy = -(counts * np.log2(counts / n)).sum() / 8
+        # 10 bytes of the file and at most 13 of the tensor come on top, and half the logarithm of
+        # the elements for each count that is learned.
+        learned = len(counts) / 2 * np.log2(n) / 8
+        assert entropy < len(encode({"w": weight})) < entropy + learned + 23
+
+
+def test_a_grid_is_written_as_the_format_says():
+    # One tensor `w` of kind 18, one axis of 16; step 0.5, from -1 on, 3 codes, 4 bytes of stream.
+    file = encode({"w": np.float32([0.0, 0.5, 0.5, -0.5] * 4)})
+    assert file[8:].hex() == "0001017712" + "0110" + "0000003f" + "ff03" + "04a3c25d90"
+    assert decode(file)["w"].tolist() == [0.0, 0.5, 0.5, -0.5] * 4
+
+
+def test_a_stream_that_ends_early_or_late_is_refused():
+    file = encode({"w": on_a_grid(60)})
+    size = file.index(b"\xfd\x07") + 2  # where the stream's size stands: from -3 on, 7 codes
+    short = file[:size] + bytes([file[size] - 20]) + file[size + 1 : -20]
+    for stream, match in (
+        (file[:size] + bytes([file[size] + 9]) + file[size + 1 :] + b"\1" * 9, "goes on after"),
+        (file[:size] + bytes([0]), "too short"),
+        (file[: size + 1] + b"\xff" * file[size], "leaves its codes"),
+    ):
+        with pytest.raises(NwzError, match=match):
+            decode(signed(stream))
+    found = read_or_refuse(signed(short))  # what is missing reads as zeros: other numbers
+    assert found is None or not same(found["w"], on_a_grid(60))
+
+
 def test_a_type_that_the_format_lacks_is_refused():
     with pytest.raises(TypeError, match="`z` is complex64"):
         encode({"z": np.zeros(2, np.complex64)})
@@ -140,7 +178,8 @@ def damaged(n):
     """Files of coded tensors with a few bytes changed, and a checksum that fits."""
     rng = np.random.default_rng(0)
     sparse = rng.choice(np.float32([0, 0, 0, 0, 0, 1.25, -0.1, 3]), size=(20, 15))
-    small = encode({"a": sparse, "b": sparse[:2] + 1, "c": np.zeros(500, "f4")}, about=b"x")
+    arrays = {"a": sparse, "b": sparse[:2] + 1, "c": np.zeros(500, "f4"), "d": on_a_grid(80)}
+    small = encode(arrays, about=b"x")
     draw = random.Random(0)
     for _ in range(n):
         hostile = bytearray(small)

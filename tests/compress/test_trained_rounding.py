@@ -116,6 +116,13 @@ def test_learned_steps_have_the_papers_gradients():
     assert passed.tolist() == [[0.0, 10.0, 100.0, 1000.0, 0.0]]
 
 
+def test_learned_steps_round_to_one_zero_only():
+    layer = nn.utils.skip_init(nn.Linear, 3, 1, bias=False)
+    layer.weight.data = torch.tensor([[-0.01, 0.9, -1.0]])
+    learn_steps(layer, 3)
+    assert layer.weight[0, 0] == 0 and not layer.weight[0, 0].signbit()
+
+
 @pytest.mark.parametrize(
     ("hold", "n_values"),
     [
