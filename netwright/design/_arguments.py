@@ -75,15 +75,19 @@ def _maximum(m: Any) -> Arguments:
 
 
 _TORCH: dict[type, Callable[[Any], Arguments]] = {
+    nn.AvgPool1d: _average,
     nn.AvgPool2d: _average,
     nn.BatchNorm1d: lambda m: ([m.num_features], {}),
     nn.BatchNorm2d: lambda m: ([m.num_features], {}),
+    nn.ConstantPad1d: lambda m: ([_one(m.padding), m.value], {}),
+    nn.Conv1d: _convolution,
     nn.Conv2d: _convolution,
     nn.Dropout: lambda m: ([m.p], {}),
     nn.Flatten: lambda m: ([], {}),
     nn.GELU: lambda m: ([], {}),
     nn.Identity: lambda m: ([], {}),
     nn.Linear: _linear,
+    nn.MaxPool1d: _maximum,
     nn.MaxPool2d: _maximum,
     nn.ReLU: lambda m: ([], {}),
 }
@@ -100,6 +104,11 @@ def _conv_norm(m: Any) -> Arguments:
         activation=activation,
     )
     return [conv.in_channels, conv.out_channels], given
+
+
+def _conv_norm_1d(m: Any) -> Arguments:
+    positional, named = _conv_norm(m)
+    return positional, named | _changed({"dilation": 1}, dilation=_one(m[0].dilation))
 
 
 def _residual(m: Any) -> Arguments:
@@ -165,6 +174,26 @@ def _gru(m: Any) -> Arguments:
     return [m.embedding.num_embeddings, m.embedding.embedding_dim], named
 
 
+def _around(m: Any) -> Arguments:
+    named = _changed({"stride": 1, "p_drop": 0.0}, stride=m.stride, p_drop=m.drop.p_drop)
+    return [list(m.branch), m.shortcut], named
+
+
+def _inception(m: Any) -> Arguments:
+    kernels = [part.kernel_size[0] for part in m.parts]
+    return [m.bottleneck.in_channels, m.bottleneck.out_channels], {"kernels": kernels}
+
+
+def _log_mel(m: Any) -> Arguments:
+    named = {"rate": m.rate, "window": m.window, "hop": m.hop}
+    return _scaled(m)[0], {**named, "n_bands": m.asked_bands, "floor": m.floor}
+
+
+def _series_gru(m: Any) -> Arguments:
+    named = {"hidden": m.forwards.hidden_size, "stride": m.stride, "p_drop": m.drop.p}
+    return [m.front, m.stem, m.forwards.input_size], named
+
+
 def _transformer(m: Any) -> Arguments:
     named = {"length": len(m.positions), "n_heads": m.blocks[0].attention.n_heads}
     named |= {"n_blocks": len(m.blocks), "hidden": m.blocks[0].network[0].out_features}
@@ -183,15 +212,23 @@ _OWN: dict[type, Callable[[Any], Arguments]] = {
     ResidualRow: _residual_row,
     SkipStack: lambda m: ([list(m.layers), m.skips, dict(m.shrink.items())], {}),
     TinyCell: lambda m: ([dict(m.edges.items())], {}),
+    layers.Around: _around,
+    layers.BandDropout: lambda m: ([m.n_mask], {}),
     layers.Calibrated: lambda m: ([m.network], {}),
     layers.ConvNorm: _conv_norm,
+    layers.ConvNorm1d: _conv_norm_1d,
     layers.Denormalise: _scaled,
     layers.GlobalPool: lambda m: ([], {}),
+    layers.Inception: _inception,
+    layers.LogMel: _log_mel,
     layers.NaiveBayesBag: _naive_bayes,
     layers.NgramBag: _bag,
     layers.Normalise: _scaled,
+    layers.OverSteps: lambda m: ([m.front, list(m.layers), list(m.strides)], {}),
     layers.Residual: _residual,
     layers.Separable: _separable,
+    layers.SeriesGru: _series_gru,
+    layers.StandardiseSeries: _scaled,
     layers.TableEncoder: _table,
     layers.TextConvolution: _text_convolution,
     layers.TextGru: _gru,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ _DEEPEST = 4
 # Blocks that are shown whole, and how a person would call them.
 _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.ConvNorm: lambda m: _convolution(m[0]) + (", ReLU" if len(m) > 2 else ""),  # type: ignore
+    layers.ConvNorm1d: lambda m: _convolution(m[0]) + (", ReLU" if len(m) > 2 else ""),  # type: ignore
     layers.Residual: lambda m: f"residual {_convolution(m.branch[0][0])}",  # type: ignore
     layers.Separable: lambda m: f"separable {_convolution(m[0][0])}",  # type: ignore
     layers.SqueezeExcitation: lambda m: "squeeze and excitation",
@@ -30,6 +32,9 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     TinyCell: lambda m: "cell of two nodes",
     layers.GlobalPool: lambda m: "average over the image",
     layers.Normalise: lambda m: "normalise each channel",
+    layers.StandardiseSeries: lambda m: "standardise each channel, mark gaps",
+    layers.LogMel: lambda m: f"log-mel spectrogram, {m.n_bands} bands",  # type: ignore
+    layers.Around: lambda m: f"residual, {_inside(m)}",
     layers.Denormalise: lambda m: "back to the target's units",
     layers.TableEncoder: lambda m: _columns(m),
     layers.NgramBag: lambda m: f"sum over n-grams of up to {m.longest} words",  # type: ignore
@@ -39,18 +44,31 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.BatchEnsembleLinear: lambda m: f"{len(m.bias)} linear maps, shared weights",  # type: ignore
     layers.LinearEach: lambda m: f"{len(m.weight)} linear maps",  # type: ignore
     nn.Linear: lambda m: f"linear, {m.in_features} to {m.out_features}",
+    nn.Conv1d: lambda m: _convolution(m),  # type: ignore
     nn.Conv2d: lambda m: _convolution(m),  # type: ignore
-    nn.AvgPool2d: lambda m: _pool(m),  # type: ignore
+    nn.AvgPool1d: lambda m: _pool(m, "mean", "steps"),
+    nn.AvgPool2d: lambda m: _pool(m, "mean", "pixels"),
+    nn.MaxPool1d: lambda m: _pool(m, "maximum", "steps"),
+    nn.MaxPool2d: lambda m: _pool(m, "maximum", "pixels"),
     nn.Embedding: lambda m: f"vectors of {m.num_embeddings:,} words",
     nn.GRU: lambda m: f"GRU, state of {m.hidden_size}",
     nn.LayerNorm: lambda m: "layer normalisation",
 }
-_UNSEEN = (nn.Dropout, layers.TokenDropout, layers.StochasticDepth, nn.Identity)
+_UNSEEN = (
+    nn.Dropout,
+    nn.ConstantPad1d,
+    layers.BandDropout,
+    layers.TokenDropout,
+    layers.StochasticDepth,
+    nn.Identity,
+)
 _ACTIVATIONS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)  # written on the box before
 _MIXING = (
     Cell,
     TinyCell,
+    layers.Around,
     layers.ConvNorm,
+    layers.ConvNorm1d,
     layers.Residual,
     layers.Separable,
     layers.TransformerBlock,
@@ -60,6 +78,7 @@ _MIXING = (
     layers.NgramBag,
     layers.TextConvolution,
     nn.Linear,
+    nn.Conv1d,
     nn.Conv2d,
     nn.GRU,
 )
@@ -127,7 +146,9 @@ def blocks_of(network: nn.Module, schema: Schema) -> tuple[Block, ...]:
             shape=shape,
             n_parameters=sum(p.numel() for p in module.parameters()),
             is_mixing=isinstance(module, _MIXING),
-            is_residual=isinstance(module, layers.Residual | layers.TransformerBlock),
+            is_residual=isinstance(
+                module, layers.Around | layers.Residual | layers.TransformerBlock
+            ),
             graph=graph_of(module),
         )
         blocks.append(block)
@@ -247,6 +268,18 @@ def _example(network: nn.Module, schema: Schema) -> Tensor:
     return torch.zeros((1, *schema.input.shape), dtype=kind, device=like.device)
 
 
+def _inside(block: Any) -> str:
+    """Describe the branch of a residual block."""
+    first = block.branch[0]
+    if isinstance(first, layers.Inception):
+        kernels = ", ".join(str(part.kernel_size[0]) for part in first.parts)
+        return f"{len(block.branch)} inceptions of {kernels} steps"
+    kernels = ["×".join(map(str, layer[0].kernel_size)) for layer in block.branch]  # type: ignore
+    width = block.branch[-1][0].out_channels
+    halved = ", halves" if block.stride == 2 else ""
+    return f"kernels {', '.join(kernels)}, {width} channels{halved}"
+
+
 def _label(module: nn.Module) -> str:
     if type(module) in _NAMES:
         return _NAMES[type(module)](module)
@@ -262,15 +295,21 @@ def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _convolution(module: nn.Conv2d) -> str:
-    size = "×".join(str(k) for k in module.kernel_size)
+def _convolution(module: nn.Conv1d | nn.Conv2d) -> str:
+    alone = " of each channel" if 1 < module.groups == module.in_channels else ""
     halved = ", halves" if module.stride[0] == 2 else ""
-    return f"{size} convolution, {module.out_channels} channels{halved}"
+    if isinstance(module, nn.Conv1d):
+        (size,), (apart,) = module.kernel_size, module.dilation
+        over = f"over {size} step{'s' * (size > 1)}" + (f", {apart} apart" if apart > 1 else "")
+        return f"convolution{alone} {over}, {module.out_channels} channels{halved}"
+    size = "×".join(str(k) for k in module.kernel_size)
+    return f"{size} convolution{alone}, {module.out_channels} channels{halved}"
 
 
-def _pool(module: nn.AvgPool2d) -> str:
-    halved = ", halves" if module.stride == 2 else ""
-    return f"mean over {module.kernel_size}×{module.kernel_size} pixels{halved}"
+def _pool(module: nn.Module, what: str, of: str) -> str:
+    size, stride = (v if isinstance(v, int) else v[0] for v in (module.kernel_size, module.stride))  # type: ignore
+    over = f"{size}×{size} {of}" if of == "pixels" else f"{size} {of}"
+    return f"{what} over {over}" + (", halves" if stride == 2 else "")
 
 
 def _filters(module: nn.Module) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from netwright.data._schema import Schema
 from netwright.design._build_network import build_network
 from netwright.design._design import Design
+from netwright.design._portfolio_sequences import sequences
 from netwright.design.families._ends import require_kind
 from netwright.learn._recipe import Recipe
 
@@ -23,10 +24,10 @@ def portfolio(schema: Schema, n_train: int) -> tuple[Design, ...]:
         ValueError: if the schema's input kind is unknown or `n_train` is not positive.
     """
     _check(n_train)
-    propose = {"image": _images, "table": _tables, "text": _texts}
+    propose = {"image": _images, "table": _tables, "text": _texts, "sequence": sequences}
     if schema.input.kind not in propose:
         raise ValueError(
-            f"`schema.input.kind` must be image, table or text; got {schema.input.kind!r}."
+            f"`schema.input.kind` must be {', '.join(propose)}; got {schema.input.kind!r}."
         )
     designs = propose[schema.input.kind](schema, n_train)
     return tuple(sorted(designs, key=lambda design: _n_parameters(design, schema)))

@@ -135,6 +135,8 @@ def _story(design: Design, schema: Schema) -> str:
         f"counted from 1",
         "text": f"numbers of words as int64 (batch, {shape}): 0 for padding, 1 for unknown, i + 2 "
         f"for word i of\nthe vocabulary",
+        "sequence": f"sequences as float32 (batch, {shape.replace(' x ', ', ')}), channels before "
+        f"steps, NaN where\nmissing and behind the end",
     }[schema.input.kind]
     target = schema.target
     gives = {"class": "one logit a class", "labels": "one logit a label"}

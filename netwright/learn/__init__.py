@@ -6,7 +6,9 @@ Which one? `fit` trains any network on any split by a `Recipe`, which names the 
 Images of which the mirror image means the same take `shift` and `flip`; handwriting `shift` and
 `rotate_scale`; `cutout` and `mixup` help once a network is large for its data; `noise` prepares for
 poor sensors. Who does not know takes `trivial`, or "learned", which finds out while it trains how
-far images may be moved, turned, zoomed, brightened (`LearnedWidths`).
+far images may be moved, turned, zoomed, brightened (`LearnedWidths`). Numeric sequences take
+`slide` unless they begin at the same moment, `rescale` where sensors differ, `jitter`, and
+`mask_steps` where parts may be missing.
 A recipe's `adversarial` trains on attacked images: "trades" keeps most accuracy, "pgd" is the plain
 form, "free" and "fast" cost least. Its `certified` trains what is to be proved, not only withstood:
 "ibp", or, several times as dear, "crown_ibp"; networks without batch normalisation begin with
@@ -15,6 +17,7 @@ form, "free" and "fast" cost least. Its `certified` trains what is to be proved,
 
 from netwright.learn._augment import cutout, flip, noise, rotate_scale, shift
 from netwright.learn._augment_learned import WIDTHS, LearnedWidths
+from netwright.learn._augment_series import jitter, mask_steps, rescale, slide
 from netwright.learn._augment_trivial import trivial
 from netwright.learn._average import WeightAverage
 from netwright.learn._evaluate import Evaluation, evaluate
@@ -42,15 +45,19 @@ __all__ = [
     "evaluate",
     "fit",
     "flip",
+    "jitter",
     "loss_for",
+    "mask_steps",
     "mixup",
     "noise",
     "one_cycle",
+    "rescale",
     "rotate_scale",
     "score_error",
     "score_for",
     "sgd",
     "shift",
+    "slide",
     "start_for_bounds",
     "trivial",
 ]

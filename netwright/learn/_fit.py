@@ -164,6 +164,7 @@ def fit(
             target,
             fabric=fabric,
             images=example.ndim == 4,
+            series=example.ndim == 3,
             compile=compile,
             direct=direct,
         )

@@ -17,8 +17,8 @@ class Recipe:
         batch_size: examples a step.
         label_smoothing: probability mass spread over all classes, in [0, 1).
         mixup: alpha of the Beta distribution; 0 switches it off.
-        augment: names of whole-batch augmentations for images, applied in order; "learned" learns
-            how far images may be changed.
+        augment: names of whole-batch augmentations for images, or for numeric sequences, applied in
+            order; "learned" learns how far images may be changed.
         clip_norm: gradients are scaled down to this L2 norm; 0 switches it off.
         average: decay of the exponential moving average of the weights; 0 switches it off.
         patience: stop after this many epochs without a better validation loss; 0 never stops early.

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from netwright import _rng
 from netwright.data._schema import Target
 from netwright.data._task import Split
-from netwright.learn import _adversarial, _augment, _certified, _optimizers, _schedules
+from netwright.learn import (
+    _adversarial,
+    _augment,
+    _augment_series,
+    _certified,
+    _optimizers,
+    _schedules,
+)
 from netwright.learn._augment_learned import LearnedWidths
 from netwright.learn._average import WeightAverage
 from netwright.learn._checkpoint import optimizer_tensors, restore_optimizer, select
@@ -48,6 +55,7 @@ class Learner:
         *,
         fabric: "Fabric",
         images: bool,
+        series: bool = False,
         compile: bool,
         direct: bool,
     ) -> None:
@@ -60,6 +68,7 @@ class Learner:
             fabric: where to train.
             images: whether inputs are images; they are laid out channels last, which is faster
                 (`benchmarks/precision.py` prints by how much).
+            series: whether inputs are numeric sequences.
             compile: whether to compile the network.
             direct: whether `fabric` is of one device and plain or autocast precision, so that its
                 wrappers have nothing to do and their time can be saved.
@@ -71,12 +80,13 @@ class Learner:
         self._learned: LearnedWidths | None = None
         self._augment: list[Callable[..., Tensor]] = []
         for name in recipe.augment:
-            if name == "learned":
+            if name == "learned" and not series:
                 _check_learned(recipe, alone=direct)
                 self._learned = LearnedWidths(device=fabric.device)
                 self._augment.append(self._learned)
             else:
-                self._augment.append(resolve(name, _augment, "augmentation"))
+                known = _augment_series if series else _augment
+                self._augment.append(resolve(name, known, "augmentation"))
         self._schedule = resolve(recipe.schedule, _schedules, "schedule")
         self._loss = loss_for(target, label_smoothing=recipe.label_smoothing)
         self._robust_loss: Any = None
@@ -88,10 +98,10 @@ class Learner:
             self._robust_loss = resolve(recipe.certified, _certified, "certified training")
             _check_certified(recipe, target, images, alone=direct and not compile)
         make_optimizer = resolve(recipe.optimizer, _optimizers, "optimizer")
-        if (recipe.augment or recipe.mixup) and not images:
+        if (recipe.augment and not (images or series)) or (recipe.mixup and not images):
             raise ValueError(
-                "`augment` and `mixup` change images, and these inputs are none; leave `augment` "
-                "empty and `mixup` at 0."
+                "`augment` changes images and numeric sequences, `mixup` images, and these inputs "
+                "are none; leave `augment` empty and `mixup` at 0."
             )
         self._format = torch.channels_last if images else torch.contiguous_format
         self._network = network.to(memory_format=self._format)  # type: ignore[call-overload]

@@ -1,8 +1,10 @@
 """Layers: plain modules, made only of operators that export to ONNX.
 
 Which one? Images: `ConvNorm` and `Residual` are the default, `Separable` where every kilobyte
-counts, `SqueezeExcitation` buys accuracy for few parameters. Steps in time: `ConvNorm1d`. Tables:
-`TableEncoder` with `PiecewiseLinear` (robust, needs quantiles) or `Periodic` (smooth targets), then
+counts, `SqueezeExcitation` buys accuracy for few parameters. Steps in time: `OverSteps` of
+`StandardiseSeries` (sensors) or `LogMel` (sound) and blocks such as `series_residual`,
+`inception_residual`, `ConvNorm1d`; `SeriesGru` where order decides. Tables: `TableEncoder` with
+`PiecewiseLinear` (robust, needs quantiles) or `Periodic` (smooth targets), then
 `BatchEnsembleLinear`. Text: `NgramBag` for little data and for topics, `TextConvolution` for
 phrases, `TextGru` where order matters, `TextTransformer` with tens of thousands of texts.
 """
@@ -31,10 +33,22 @@ from netwright.nn._ngrams import NgramBag, ngram_places
 from netwright.nn._periodic import Periodic, Standardise
 from netwright.nn._piecewise_linear import PiecewiseLinear
 from netwright.nn._scale import Denormalise, Normalise
+from netwright.nn._series import OverSteps, SeriesGru, StandardiseSeries
+from netwright.nn._series_blocks import (
+    Around,
+    Inception,
+    frame_residual,
+    inception_residual,
+    series_residual,
+)
+from netwright.nn._spectrogram import BandDropout, LogMel, mel_bands
 from netwright.nn._table import TableEncoder
 from netwright.nn._text import TextConvolution, TextGru, embed_words, masked_mean
+from netwright.nn._within import flip_within, keep_within, mean_within, within
 
 __all__ = [
+    "Around",
+    "BandDropout",
     "BatchEnsembleLinear",
     "Calibrated",
     "ColumnLike",
@@ -42,17 +56,22 @@ __all__ = [
     "ConvNorm1d",
     "Denormalise",
     "GlobalPool",
+    "Inception",
     "LinearEach",
+    "LogMel",
     "NaiveBayesBag",
     "NgramBag",
     "Normalise",
+    "OverSteps",
     "Periodic",
     "PiecewiseLinear",
     "Residual",
     "SelfAttention",
     "Separable",
+    "SeriesGru",
     "SqueezeExcitation",
     "Standardise",
+    "StandardiseSeries",
     "StochasticDepth",
     "TableEncoder",
     "TextConvolution",
@@ -61,10 +80,18 @@ __all__ = [
     "TokenDropout",
     "TransformerBlock",
     "embed_words",
+    "flip_within",
+    "frame_residual",
+    "inception_residual",
+    "keep_within",
     "log_count_ratios",
     "masked_mean",
     "mean_log_odds",
     "mean_log_probabilities",
+    "mean_within",
+    "mel_bands",
     "ngram_places",
+    "series_residual",
     "spread",
+    "within",
 ]

@@ -33,6 +33,12 @@ INPUTS = {
     "table numbers": Input("table", (2,), columns=MIXED[:2]),
     "table categories": Input("table", (1,), columns=MIXED[3:4]),
     "text": Input("text", (9,), text_columns=("text",), vocabulary=WORDS),
+    "sequence 2x24": Input(
+        "sequence", (2, 24), channels=("x", "y"), rate=10.0, mean=(3.0, -1.0), std=(2.0, 0.5)
+    ),
+    "sequence 1x300 of sound": Input(
+        "sequence", (1, 300), channels=("sound",), rate=2000.0, mean=(0.0,), std=(0.1,)
+    ),
 }
 # Each family, and other arguments than its defaults: small, so that a test takes milliseconds.
 FAMILIES = {
@@ -60,7 +66,31 @@ FAMILIES = {
         "number_width": 3,
     },
     "plain_cnn": {"widths": [4, 6], "strides": [1, 2], "hidden": 7, "p_drop": 0.1},
+    "reduced": {
+        "base": "small_cnn",
+        "arguments": {"stem": 4, "widths": [6, 8], "strides": [2, 1], "p_drop": 0.1},
+        "factors": {"head": [2]},
+        "joined": [["stem.0", "stem.1"]],
+        "sizes": {
+            "block2.1.0.weight": [5, 6, 1, 1],
+            **{f"block2.1.1.{name}": [5] for name in ("weight", "bias")},
+            **{f"block2.1.1.running_{name}": [5] for name in ("mean", "var")},
+            "head.0.weight": [2, 5],
+        },
+    },
     "residual_cnn": {"widths": [4, 8], "blocks": [0, 1], "squeeze": True, "p_drop_block": 0.1},
+    "sequence_gru": {"width": 5, "hidden": 4, "stride": 2},
+    "sequence_inception": {"width": 3, "n_blocks": 1, "depth": 2, "kernels": [7, 3], "stem": 4},
+    "sequence_mlp": {"width": 6},
+    "sequence_resnet": {"widths": [4, 5], "strides": [1, 2], "p_drop": 0.1, "p_drop_block": 0.1},
+    "sequence_spectrogram": {
+        "window": 16,
+        "hop": 4,
+        "n_bands": 6,
+        "widths": [4, 5],
+        "blocks": [1, 0],
+        "n_mask": 2,
+    },
     "small_cnn": {"stem": 4, "widths": [6, 8], "strides": [2, 1], "p_drop": 0.1},
     "table_mlp": {"width": 8, "depth": 1, "numbers": "periodic", "number_width": 3},
     "tabm": {"width": 8, "depth": 1, "n_members": 3, "number_width": 3},
@@ -77,9 +107,12 @@ FAMILIES = {
 TARGETS = {"class": CLASS, "labels": LABELS, "value": VALUE, "values": VALUES}
 
 
-KIND = {name: name.split("_")[0] for name in FAMILIES if name.startswith(("table", "text"))}
+KIND = {
+    name: name.split("_")[0] for name in FAMILIES if name.startswith(("sequence", "table", "text"))
+}
 KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table", "tiny_cells": "image"}
 KIND |= {"cells": "image", "plain_cnn": "image", "macro_cnn": "image", "macro_mlp": "table"}
+KIND |= {"reduced": "image"}
 
 
 def reads(family: str, where: str) -> bool:
@@ -96,6 +129,12 @@ def rows_for(schema: Schema, n: int, generator: torch.Generator) -> torch.Tensor
         tokens = torch.randint(1, len(WORDS) + 2, shape, generator=generator)
         lengths = torch.randint(1, shape[1] + 1, (n, 1), generator=generator)
         return tokens * (torch.arange(shape[1]) < lengths)
+    if schema.input.kind == "sequence":
+        mean, std = (torch.tensor(v)[:, None] for v in (schema.input.mean, schema.input.std))
+        steps = mean + std * torch.randn(shape, generator=generator)
+        steps[torch.rand(shape, generator=generator) < 0.1] = torch.nan
+        lengths = torch.randint(1, shape[2] + 1, (n, 1, 1), generator=generator)
+        return steps.masked_fill(torch.arange(shape[2]) >= lengths, torch.nan)
     columns = []
     for column in schema.input.columns:
         if column.kind == "category":

@@ -10,6 +10,7 @@ from netwright.design import (
     portfolio,
     provable_portfolio,
 )
+from netwright.learn import _augment_series
 from netwright.learn._bounds import bounded, margins, require_bounds
 
 from .samples import CLASS, INPUTS, VALUE, rows_for
@@ -69,10 +70,12 @@ def test_what_recipes_name_exists(name):
 
 
 @EVERY
-def test_grey_images_are_never_flipped_and_only_images_are_changed(name):
+def test_grey_images_are_never_flipped_and_only_images_and_sequences_are_changed(name):
     for _, designs in proposals(name):
         for recipe in (d.recipe for d in designs):
-            if INPUTS[name].kind != "image":
+            if INPUTS[name].kind == "sequence":
+                assert set(recipe.augment) <= set(_augment_series.__all__) and recipe.mixup == 0
+            elif INPUTS[name].kind != "image":
                 assert recipe.augment == () and recipe.mixup == 0
             elif INPUTS[name].shape[0] == 1:  # digits: a mirror image means something else
                 assert "flip" not in recipe.augment

@@ -3,16 +3,26 @@
 Which one? Images: `residual_cnn`, `small_cnn` below some 20 kB, or `plain_cnn` where robustness is
 to be proved. Tables: `tabm`, or `table_mlp` where size or latency is tight. Text: `text_bag` up to
 some ten thousand texts and wherever latency counts, `text_cnn` for phrases, `text_gru` and
-`text_transformer` where word order matters and data abound. `portfolio` chooses among them.
+`text_transformer` where word order matters and data abound. Sequences of numbers:
+`sequence_resnet` and `sequence_inception` for sensors, `sequence_gru` for short ones whose order
+decides, `sequence_spectrogram` for sound and vibration, `sequence_mlp` where all begin at the same
+moment. `portfolio` chooses among them.
 `macro_cnn`, `macro_mlp` and `cells` are described layer by layer or node by node: searches write
 those descriptions (`design.spaces`), and compare themselves on `tiny_cells`.
+`reduced` is what compression leaves of any other: nobody proposes it.
 """
 
 from netwright.design.families._cells import cells
 from netwright.design.families._macro_cnn import macro_cnn
 from netwright.design.families._macro_mlp import macro_mlp
 from netwright.design.families._plain_cnn import plain_cnn
+from netwright.design.families._reduced import reduced
 from netwright.design.families._residual_cnn import residual_cnn
+from netwright.design.families._sequence_gru import sequence_gru
+from netwright.design.families._sequence_inception import sequence_inception
+from netwright.design.families._sequence_mlp import sequence_mlp
+from netwright.design.families._sequence_resnet import sequence_resnet
+from netwright.design.families._sequence_spectrogram import sequence_spectrogram
 from netwright.design.families._small_cnn import small_cnn
 from netwright.design.families._table_mlp import table_mlp
 from netwright.design.families._tabm import tabm
@@ -28,7 +38,13 @@ __all__ = [
     "macro_cnn",
     "macro_mlp",
     "plain_cnn",
+    "reduced",
     "residual_cnn",
+    "sequence_gru",
+    "sequence_inception",
+    "sequence_mlp",
+    "sequence_resnet",
+    "sequence_spectrogram",
     "small_cnn",
     "table_mlp",
     "tabm",

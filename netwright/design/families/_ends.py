@@ -5,9 +5,17 @@ from collections import OrderedDict
 from torch import nn
 
 from netwright.data._schema import Schema
-from netwright.nn import Denormalise, Normalise
+from netwright.nn import Denormalise, Normalise, StandardiseSeries
 
-__all__ = ["assemble", "first_image_layer", "last_layers", "require_kind", "scale_back"]
+__all__ = [
+    "assemble",
+    "first_image_layer",
+    "first_series_layer",
+    "last_layers",
+    "require_kind",
+    "scale_back",
+    "series_statistics",
+]
 
 
 def require_kind(schema: Schema, kind: str, family: str) -> None:
@@ -38,6 +46,27 @@ def first_image_layer(schema: Schema) -> Normalise:
     mean = schema.input.mean or (0.5,) * channels
     std = schema.input.std or (0.25,) * channels
     return Normalise(mean, [s if s > 0 else 1.0 for s in std])
+
+
+def first_series_layer(schema: Schema) -> StandardiseSeries:
+    """Make the layer that standardises sequences and says which of their values are present.
+
+    Args:
+        schema: of the task.
+    """
+    return StandardiseSeries(*series_statistics(schema))
+
+
+def series_statistics(schema: Schema) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel of sequences; 0 and 1 where none is known.
+
+    Args:
+        schema: of the task.
+    """
+    channels = schema.input.shape[0]
+    mean = schema.input.mean or (0.0,) * channels
+    std = schema.input.std or (1.0,) * channels
+    return mean, tuple(s if s > 0 else 1.0 for s in std)
 
 
 def last_layers(schema: Schema, features: int, p_drop: float = 0.0) -> list[tuple[str, nn.Module]]:

@@ -24,7 +24,9 @@ CASES = [
     (name, where, TARGETS[kind])
     for name in FAMILIES
     for where in INPUTS
-    for kind in (TARGETS if where in ("image 1x8x8", "table mixed", "text") else ["class"])
+    for kind in (
+        TARGETS if where in ("image 1x8x8", "sequence 2x24", "table mixed", "text") else ["class"]
+    )
     if reads(name, where)
 ]
 EVERY = pytest.mark.parametrize(
@@ -145,7 +147,8 @@ def test_values_start_near_their_mean(name, generator):
 def test_other_kinds_of_input_are_refused(name):
     where = next(where for where in INPUTS if not reads(name, where))
     kind = where.split()[0]
-    with pytest.raises(ValueError, match=rf"`{name}` reads \w+ inputs; .* of kind `{kind}`"):
+    refuses = FAMILIES[name].get("base", name)
+    with pytest.raises(ValueError, match=rf"`{refuses}` reads \w+ inputs; .* of kind `{kind}`"):
         build(name, Schema(INPUTS[where], CLASS))
 
 
@@ -161,6 +164,12 @@ def test_arguments_are_keywords_with_defaults(name):
     [
         ("residual_cnn", {"widths": [4, 8], "blocks": [1]}, "number for each of the 2 `widths`"),
         ("residual_cnn", {"widths": [], "blocks": []}, "one number for each of the 0 `widths`"),
+        ("sequence_inception", {"depth": 0}, "must be at least 1; got 2 and 0"),
+        ("sequence_inception", {"kernels": [4]}, "`kernels` must be odd numbers, one at least"),
+        ("sequence_resnet", {"strides": [1]}, "one number for each of the 3 `widths`; got 1"),
+        ("sequence_resnet", {"strides": [1, 3, 1]}, "`stride` must be 1 or 2; got 3"),
+        ("sequence_spectrogram", {"blocks": []}, "one number for each of the 3 `widths`; got 0"),
+        ("sequence_spectrogram", {"window": 15}, "`window` must be even"),
         ("small_cnn", {"widths": [4], "strides": [1, 2]}, "one number for each of the 1 `widths`"),
         ("tabm", {"n_members": 0}, "must be positive; got 0 and 2"),
         ("tabm", {"depth": 0}, "must be positive; got 16 and 0"),

@@ -25,7 +25,7 @@ def sample(space, n, generator):
         )
 
 
-@pytest.mark.parametrize("where", INPUTS)
+@pytest.mark.parametrize("where", [w for w in INPUTS if w.split()[0] in KINDS])
 def test_every_code_builds_and_equal_networks_alone_share_a_name(where, generator):
     schema = Schema(INPUTS[where], CLASS)
     space = macro_space(schema)
