@@ -39,7 +39,7 @@ def raw_feed(x: Num[Tensor, "batch *features"], schema: Schema) -> Feed:
     if schema.input.kind == "sequence":
         return {"sequence": _steps(x)}
     if schema.input.kind == "text":
-        return {"text": _texts(x, schema.input.vocabulary)}
+        return {"text": _texts(x, schema.input)}
     return {
         name: _cells(x[:, place], column)
         for place, (name, column) in enumerate(
@@ -87,7 +87,7 @@ def prepare_rows(rows: "Mapping[str, ArrayLike]", schema: Schema) -> Feed:
             )
         return {"image": pixels}
     if schema.input.kind == "text":
-        return {"text": _words(rows["text"])}
+        return {"text": _strings(rows["text"])}
     return {
         name: _column(rows[source], column)
         for name, source, column in zip(inputs, known, schema.input.columns, strict=True)
@@ -146,7 +146,8 @@ def _cells(codes: Tensor, column: Column) -> np.ndarray:
     return words[places]
 
 
-def _texts(numbers: Tensor, vocabulary: tuple[str, ...]) -> np.ndarray:
+def _texts(numbers: Tensor, text: Input) -> np.ndarray:
+    vocabulary, between = text.vocabulary, " " if text.tokens == "words" else ""
     words = np.array(["", _unknown(vocabulary), *vocabulary], dtype=object)
     texts = []
     for row in numbers.cpu().numpy():
@@ -156,7 +157,7 @@ def _texts(numbers: Tensor, vocabulary: tuple[str, ...]) -> np.ndarray:
                 f"`x` must hold token numbers below {len(words)}, padded with 0 at the end alone; "
                 f"got {row.tolist()}."
             )
-        texts.append(" ".join(words[row[:length]]))
+        texts.append(between.join(words[row[:length]]))
     return np.array(texts, dtype=object)
 
 
@@ -176,7 +177,11 @@ def _column(values: Any, column: Column) -> np.ndarray:
 
 
 def _words(values: Any) -> np.ndarray:
+    return np.array([cell.strip() for cell in _strings(values)], dtype=object)
+
+
+def _strings(values: Any) -> np.ndarray:
     cells = np.asarray(values, dtype=object)
     return np.array(
-        ["" if cell is None or cell != cell else str(cell).strip() for cell in cells], dtype=object
+        ["" if cell is None or cell != cell else str(cell) for cell in cells], dtype=object
     )

@@ -98,5 +98,6 @@ def _sentence(schema: Schema) -> str:
             f"follows the end; steps after the first {length} are not used."
         )
     if kind == "text":
-        return "text: UTF-8 strings."
+        capitals = "" if schema.input.tokens == "words" else ", whose capitals count"
+        return f"text: UTF-8 strings{capitals}."
     return "One input a column: strings, or float32 (dates: days since 1970); '' or NaN is missing."

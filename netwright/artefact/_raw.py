@@ -10,7 +10,8 @@ text and gets the same numbers as Netwright:
 * sequence: `sequence`, float32 (batch, channels, steps) of any number of steps, padded with NaN or
   cut to the network's length; missing is NaN;
 * text: `text`, strings (batch,): ASCII letters to lower case, split, looked up, cut or padded to
-  the network's length. Splitting is `Tokenizer`, one of ONNX Runtime's own operators.
+  the network's length. Splitting is `Tokenizer`, one of ONNX Runtime's own operators. Texts that
+  are chains of characters keep their capitals.
 
 Lower case beyond ASCII: operators know no locale that every machine has. The regular expression
 makes a token of each other letter, so capitals stand in the look-up table beside the small letters
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.artefact._errors import ArtefactError
 from netwright.artefact._graph import SEAM
 from netwright.data import Column, Input, Schema
-from netwright.data._text import small_letters
+from netwright.data._text import counts_blanks, small_letters
 
 if TYPE_CHECKING:
     import onnx
@@ -37,6 +38,8 @@ _BLANKS = (
 )
 _NO_WORDS = ("",)  # a look-up must have an entry
 _TOKEN = rf"[a-z0-9']+|[^{_BLANKS}a-z0-9]"  # `data`'s, with Python's \s spelt out for RE2
+_CHARACTER = rf"[^{_BLANKS}]"
+_ANYTHING = "(?s)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,9 @@ def _text(text: Input) -> Preprocessing:
     from onnx import TensorProto, helper, numpy_helper
 
     (length,) = text.shape
-    capitals = _capitals()
+    by_words = text.tokens == "words"
+    capitals = _capitals() if by_words else {}
+    expression = _TOKEN if by_words else _ANYTHING if counts_blanks(text.vocabulary) else _CHARACTER
     words, numbers = ["", *text.vocabulary], [0, *range(2, len(text.vocabulary) + 2)]
     for number, token in enumerate(text.vocabulary, start=2):
         for capital in capitals.get(token, ()):
@@ -210,24 +215,25 @@ def _text(text: Input) -> Preprocessing:
             numbers.append(number)
     small = len(text.vocabulary) + 1 <= np.iinfo(np.int16).max
     kind = np.int16 if small else np.int64  # the two kinds that ONNX Runtime looks strings up in
+    lower = helper.make_node(
+        "StringNormalizer",
+        ["text"],
+        ["raw/lower"],
+        case_change_action="LOWER",
+        is_case_sensitive=1,
+        locale="C",  # the only one that every machine has
+    )
     nodes = [
-        helper.make_node(
-            "StringNormalizer",
-            ["text"],
-            ["raw/lower"],
-            case_change_action="LOWER",
-            is_case_sensitive=1,
-            locale="C",  # the only one that every machine has
-        ),
+        *((lower,) if by_words else ()),
         helper.make_node(
             "Tokenizer",
-            ["raw/lower"],
+            ["raw/lower" if by_words else "text"],
             ["raw/tokens"],
             domain="com.microsoft",
             mark=0,
             mincharnum=1,
             pad_value="",
-            tokenexp=_TOKEN,
+            tokenexp=expression,
         ),
         helper.make_node(
             "LabelEncoder",

@@ -11,11 +11,13 @@ Input columns, in this order (missing cells have no say):
 3. a column with more than 50 distinct values of which half or more are numbers, but not 95 %, is of
    mixed types: its rows are bad rows, and stop the run;
 4. other words are "category", unless they are nearly all different (at least 20 rows, and more than
-   nine in ten, or half if they have four words or more): those are free "text" or an identifier.
+   nine in ten, or half if they have four words or more): those are free "text", or "characters" if
+   a quarter of them are longer than words and hardly any holds a blank (DNA, SMILES; addresses and
+   long codes too), or an identifier.
 
 Left out, with a note: identifiers, columns with one value, whole numbers that count the rows, lists
-and nested values, and free text beside other columns. A table of which only free text is left is a
-text task.
+and nested values, and free text or characters beside other columns. A table of which only free text
+is left, or one column of characters, is a text task.
 
 Targets: several columns of 0 and 1 are "labels", several others are "values". One column of words
 or booleans is "class", or "labels" if one cell in twenty or more joins several by `|` or `;`. Lists
@@ -31,10 +33,13 @@ import pyarrow as pa
 
 from netwright.data._cells import Cells
 from netwright.data._compute import pc
+from netwright.data._text import has_no_words
 
 __all__ = ["ColumnKind", "Reading", "read_column", "target_kind"]
 
-ColumnKind = Literal["number", "category", "boolean", "date", "text", "ignore", "mixed"]
+ColumnKind = Literal[
+    "number", "category", "boolean", "date", "text", "characters", "ignore", "mixed"
+]
 SURE = 0.95  # share of cells that must be readable for a column of words to count as numbers
 FEW = 50  # distinct values up to which mixed words and numbers are taken for codes
 CLASSES = 20  # distinct whole numbers up to which a target is a class
@@ -120,6 +125,9 @@ def _as_words(n: int, words: list[str], none: np.ndarray) -> Reading:
     if n >= 20 and len(words) > n * (0.5 if blanks >= 3 else 0.9):
         if blanks >= 3:
             return Reading("text", none, "free text; name it with `text=` to learn from it")
+        if has_no_words(words):
+            why = "characters without blanks; name it with `text=` to learn from it"
+            return Reading("characters", none, why)
         return Reading("ignore", none, "nearly every row has a value of its own")
     return Reading("category", none)
 

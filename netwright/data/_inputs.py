@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ __all__ = ["Finish", "Room", "Stored", "picture_inputs", "table_inputs", "text_i
 
 _BLOCK = 16_384  # rows of a table coded at a time
 _PICTURES = 1024  # pictures decoded at a time
+_BLANK = " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ def text_inputs(
     given: Input | None,
     quarantine: Quarantine,
     room: Room,
+    wanted: Literal["words", "characters"] | None = None,
 ) -> Finish:
     """Code texts as token numbers.
 
@@ -264,29 +266,65 @@ def text_inputs(
         given: a schema whose vocabulary is to be used.
         quarantine: takes rows without text.
         room: where the rows are kept.
+        wanted: what the texts are cut into; None lets a given schema say so, or the texts
+            themselves.
     """
     parts = [_table.words(table[name]) for name in columns]
     joined = parts[0]
     if len(parts) > 1:
         joined = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
-    corpus = _text.number_tokens(joined.to_pylist())
+    inputs, why = _uncounted(parts, columns, given, wanted)
+    corpus = _text.number_tokens(joined.to_pylist(), _text.cutter(inputs))
     lengths = np.diff(corpus.start)
     quarantine.add(lengths == 0, "the text is empty")
     quarantine.check()
 
     def finish(train: np.ndarray) -> Stored:
-        inputs = given
-        if inputs is None or not inputs.vocabulary:
-            vocabulary, length = _text.fit_vocabulary(corpus, train)
-            inputs = Input("text", (length,), text_columns=columns, vocabulary=vocabulary)
-        length = inputs.shape[0]
+        fitted = inputs
+        if given is None or not given.vocabulary:
+            longest = _text.LENGTH if inputs.tokens == "words" else _text.CHARACTERS
+            vocabulary, length = _text.fit_vocabulary(corpus, train, longest=longest)
+            if _text.counts_blanks(inputs.vocabulary) and not _text.counts_blanks(vocabulary):
+                vocabulary = (*vocabulary, _BLANK)  # no training row has one; others may
+            fitted = replace(inputs, shape=(length,), vocabulary=vocabulary)
+        length = fitted.shape[0]
         cut = int((lengths > length).sum())
-        notes = (f"{cut:,} texts were cut to {length} tokens.",) if cut else ()
+        unit = "tokens" if inputs.tokens == "words" else "characters"
+        notes = (*why, *((f"{cut:,} texts were cut to {length} {unit}.",) if cut else ()))
         coded = (
-            _text.pad(corpus, inputs.vocabulary, length, slice(start, start + _BLOCK))
+            _text.pad(corpus, fitted.vocabulary, length, slice(start, start + _BLOCK))
             for start in range(0, len(corpus), _BLOCK)
         )
         x = room.keep(coded, len(corpus), (length,), np.dtype(np.int64))
-        return Stored(x, inputs, notes, corpus)
+        return Stored(x, fitted, notes, corpus)
 
     return finish
+
+
+def _uncounted(
+    parts: list[pa.ChunkedArray],
+    columns: tuple[str, ...],
+    given: Input | None,
+    wanted: Literal["words", "characters"] | None,
+) -> tuple[Input, tuple[str, ...]]:
+    # The schema as far as it is known before rows are counted, and what to say about it. Blanks
+    # count where they are common, or tell several columns apart.
+    if given is not None and given.vocabulary:
+        return given, ()
+    plain = all(_text.has_no_words(part.to_pylist()) for part in parts)
+    tokens = given.tokens if given else wanted or ("characters" if plain else "words")
+    blanks = tokens == "characters" and not (plain and len(parts) == 1)
+    inputs = replace(
+        given or Input("text", ()),
+        text_columns=columns,
+        tokens=tokens,
+        vocabulary=(_BLANK,) if blanks else (),
+    )
+    if tokens == "words":
+        return inputs, ()
+    shown = ", ".join(f"`{name}`" for name in columns)
+    note = f"The text ({shown}) is cut into characters, "
+    if wanted or given is not None:
+        return inputs, (note + "as `schema` says.",)
+    words = f'`schema={{"{columns[0]}": "text"}}` would cut it into words.'
+    return inputs, (f"{note}since it holds hardly any blanks; {words}",)

@@ -69,8 +69,8 @@ def load(
         split: a column that names each row's split, or the shares of `train`, `validation`,
             `calibration` and `test`. None takes the source's own splits, or 60, 10, 10 and 20 %.
         schema: a whole schema, the path of one in TOML, or kinds of single columns, for example
-            `{"zip": "category", "id": "ignore"}`, or `{"x": "sequence"}` for arrays. Statistics
-            that a schema has are kept.
+            `{"zip": "category", "id": "ignore"}`; "characters" and "text" say what a text is cut
+            into, and `{"x": "sequence"}` what arrays hold. Statistics that a schema has are kept.
         seed: decides the split.
         name: for people; the source's own if None.
         max_bad: share of rows that may be bad, in [0, 1].
@@ -250,16 +250,22 @@ def _read_inputs(
     gathered: Gathered, roles: Roles, wish: Wish, quarantine: Quarantine, room: _inputs.Room
 ) -> _inputs.Finish:
     given = wish.given.input if wish.given is not None else None
+
+    def text_inputs(columns: tuple[str, ...]) -> _inputs.Finish:
+        forced = {wish.forced.get(name) for name in columns}
+        wanted = "characters" if "characters" in forced else "words" if "text" in forced else None
+        return _inputs.text_inputs(gathered.table, columns, given, quarantine, room, wanted)
+
     if gathered.pictures is not None:
         return _inputs.picture_inputs(gathered.pictures, given, quarantine, room)
     if gathered.sequences is not None:
         named = gathered.sequences, gathered.channels, gathered.rate
         return sequence_inputs(*named, given, quarantine, room)
     if roles.kind == "text":
-        return _inputs.text_inputs(gathered.table, roles.text, given, quarantine, room)
+        return text_inputs(roles.text)
     plan = _table.plan_columns(gathered.table, roles.inputs, wish.forced, given_columns(wish))
     if plan.text and not plan.columns and not plan.bad:
-        return _inputs.text_inputs(gathered.table, plan.text, given, quarantine, room)
+        return text_inputs(plan.text)
     return _inputs.table_inputs(gathered.table, plan, given, quarantine, room)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.data import _packed
+from netwright.data import _packed, _packed_molecules
 from netwright.data._errors import DataError
 from netwright.data._gathered import Gathered
 
@@ -234,6 +234,36 @@ NAMED: Mapping[str, NamedSet] = {
             "text/ag_news_test.csv.gz": (
                 "32eb568a48dd9f51caaa7f9ccde3fae2775880bdcd5ae728a938b38508b71dd2"
             ),
+        },
+    ),
+    "bbbp": NamedSet(
+        "2,050 molecules (SMILES) that pass from blood to brain, or do not",
+        "https://moleculenet.org (Martins et al. 2012)",
+        _packed_molecules.bbbp,
+        {
+            "molecules/bbbp.csv.gz": (
+                "88cee1d1b404092e9905e3385ace6961dab4d3cb3747de7985df96f916bd1605"
+            )
+        },
+    ),
+    "esol": NamedSet(
+        "1,128 molecules (SMILES) and how well they dissolve in water",
+        "https://moleculenet.org (Delaney 2004)",
+        _packed_molecules.esol,
+        {
+            "molecules/esol.csv.gz": (
+                "942391b4a6579069a5aace306c017b7a4f1a416ffcbed7a72b5293852fa176dd"
+            )
+        },
+    ),
+    "clintox": NamedSet(
+        "1,484 drugs (SMILES), approved, or given up as toxic",
+        "https://moleculenet.org (Gayvert et al. 2016)",
+        _packed_molecules.clintox,
+        {
+            "molecules/clintox.csv.gz": (
+                "fcdfd7a6d1b18e529c8818f5572c68c49f9dfde5666016cbe90cf6ea100cc728"
+            )
         },
     ),
     "fsdd": NamedSet(

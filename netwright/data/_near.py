@@ -10,7 +10,8 @@ several tables) and keeps those that an exact comparison confirms:
   follows the end count as the mean;
 - tables: every number agrees to a thousandth of its column's standard deviation, every category
   exactly.
-- texts: at least eight in ten of all sequences of three tokens are in both.
+- texts: at least eight in ten of all sequences of three words, or of eight characters where texts
+  are cut into these, are in both.
 
 Not found: pictures that are shifted, turned, cropped or mirrored; sequences that begin earlier or
 later, or are louder; rewritten sentences.
@@ -265,17 +266,18 @@ def _by_chance(x: np.ndarray | ArrowRows, step: np.ndarray, split: np.ndarray) -
     return same * (sizes.sum() ** 2 - (sizes**2).sum()) / 2
 
 
-def near_texts(corpus: Corpus, split: np.ndarray) -> np.ndarray:
+def near_texts(corpus: Corpus, split: np.ndarray, *, together: int = 3) -> np.ndarray:
     """Find pairs of nearly equal texts in different splits.
 
     Args:
         corpus: the texts.
         split: the split of each row, int (n,); -1 for rows to pass over.
+        together: tokens of a sequence.
 
     Returns:
         Pairs of places, int64 (pairs, 2).
     """
-    shingles, start = _shingles(corpus)
+    shingles, start = _shingles(corpus, together)
     odd = _random_words("near texts", _HASHES) | np.uint64(1)
     alive = (np.diff(corpus.start) > 0) & (split >= 0)
     found = []
@@ -298,16 +300,16 @@ def _n_common(one: np.ndarray, two: np.ndarray) -> int:
     return len(np.intersect1d(one, two, assume_unique=True))
 
 
-def _shingles(corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
-    # Hashes of the sequences of three tokens of each text; a shorter text is one shingle.
+def _shingles(corpus: Corpus, together: int) -> tuple[np.ndarray, np.ndarray]:
+    # Hashes of the sequences of so many tokens of each text; a shorter text is one shingle.
     lengths = np.diff(corpus.start)
-    counts = np.maximum(1, lengths - 2)
+    counts = np.maximum(1, lengths - (together - 1))
     start = np.concatenate([[0], np.cumsum(counts)])
     place = np.repeat(corpus.start[:-1] - start[:-1], counts) + np.arange(start[-1])
     end = np.repeat(corpus.start[1:], counts)
-    padded = np.append(corpus.flat, np.zeros(3, np.int32))
+    padded = np.append(corpus.flat, np.zeros(together, np.int32))
     hashed = np.zeros(len(place), np.uint64)
-    for step in range(3):
+    for step in range(together):
         inside = place + step < end
         token = np.where(inside, padded[np.minimum(place + step, len(padded) - 1)] + 1, 0)
         hashed = _mixed(hashed * _MIX + token.astype(np.uint64))

@@ -140,6 +140,8 @@ def decide_roles(
     }
     if gathered.sequences is not None:
         asked["schema"] = tuple(name for name in wish.forced if name != _ARRAY)
+    if not asked["text"] and given is None:
+        asked["text"] = tuple(n for n, kind in wish.forced.items() if kind == "characters")
     notes: list[str] = []
     if not asked["target"]:
         asked["target"] = _guess_target(names, notes)

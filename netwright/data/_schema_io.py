@@ -158,7 +158,8 @@ def describe(schema: Schema) -> str:
         rows.append(("input", "image", f"{colour}, {width} x {height} pixels{resized}"))
     elif inputs.kind == "text":
         columns = _quoted(inputs.text_columns)
-        words = f"{len(inputs.vocabulary):,} known tokens, {inputs.shape[0]} a row"
+        tokens = "tokens" if inputs.tokens == "words" else "characters"
+        words = f"{len(inputs.vocabulary):,} known {tokens}, {inputs.shape[0]} a row"
         rows.append(("input", "text", f"{columns}: {words}"))
     elif inputs.kind == "sequence":
         rows.append(("input", "sequence", _describe_sequence(inputs)))

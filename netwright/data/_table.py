@@ -28,7 +28,7 @@ class Plan:
 
     Attributes:
         columns: kind of each column; complete statistics where they were given.
-        text: columns of free text.
+        text: columns of free text; if there are none, the only column of characters.
         bad: for each column with cells that do not fit, which those are, and why.
         notes: what was left out.
     """
@@ -54,7 +54,7 @@ def plan_columns(
         DataError: if a given column is not in the table.
     """
     by_name = {column.name: column for column in given}
-    columns, text = [], []
+    columns, text, chains = [], [], []
     left: dict[str, list[str]] = {}
     bad: dict[str, tuple[np.ndarray, str]] = {}
     for name in by_name or names:
@@ -64,12 +64,13 @@ def plan_columns(
         reading = read_column(Cells(table[name]), wanted)  # type: ignore[arg-type]
         if reading.bad.any():
             bad[name] = reading.bad, reading.why
-        if reading.kind == "text":
-            text.append(name)
-        if reading.kind in ("text", "ignore"):
+        if reading.kind in ("text", "characters"):
+            (text if reading.kind == "text" else chains).append(name)
+        if reading.kind in ("text", "characters", "ignore"):
             left.setdefault(reading.why, []).append(name)
         elif reading.kind != "mixed":
             columns.append(by_name.get(name) or Column(name, reading.kind))
+    text = text or (chains if len(chains) == 1 else [])
     return Plan(tuple(columns), tuple(text), bad, _left_out(left))
 
 

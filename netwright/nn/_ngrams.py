@@ -1,9 +1,9 @@
-"""Look up a vector for each word, pair and triple of words of a text, and add them up.
+"""Look up a vector for each word, pair and longer run of words of a text, and add them up.
 
 Paper:    Joulin, Grave, Bojanowski, Mikolov. Bag of Tricks for Efficient Text Classification.
           EACL 2017, arXiv:1607.01759 (hashed n-grams).
 Departs:  the hash is a polynomial of the token numbers; the sum may be divided by any power of the
-          number of n-grams.
+          number of n-grams; tokens may be characters.
 Notation: weight = A.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 __all__ = ["NgramBag", "ngram_places"]
 
 # Odd multipliers of a polynomial hash; a token number below 2**24 cannot overflow int64.
-_MULTIPLIERS = (1, 1_000_003, 998_244_353)
+_MULTIPLIERS = (1, 1_000_003, 998_244_353, 433_494_437, 715_827_883, 613_651_349)
 
 
 def ngram_places(
@@ -26,7 +26,7 @@ def ngram_places(
         tokens: 0 for padding.
         n_words: rows kept for single words, padding included.
         n_buckets: rows shared by all longer n-grams, behind those of the words.
-        longest: words in the longest n-gram, 1 to 3.
+        longest: tokens in the longest n-gram, 1 to 6.
 
     Returns:
         Row numbers in [0, n_words + n_buckets); 0 where an n-gram contains padding.
@@ -70,19 +70,19 @@ class NgramBag(nn.Module):
         Args:
             n_words: numbers that a token can have, padding and unknown included.
             width: length of the vectors.
-            n_buckets: rows for pairs and triples; they share them by hashing.
-            longest: words in the longest n-gram, 1 to 3.
+            n_buckets: rows for pairs, triples and so on; they share them by hashing.
+            longest: tokens in the longest n-gram, 1 to 6.
             power: the sum is divided by the number of n-grams to this power: 0 adds, 1 averages.
             p_drop: probability that an n-gram is left out while training.
             device: where the parameters lie.
             dtype: of the parameters.
 
         Raises:
-            ValueError: if `longest` is not 1 to 3, or there are longer n-grams but no buckets.
+            ValueError: if `longest` is not 1 to 6, or there are longer n-grams but no buckets.
         """
         super().__init__()
-        if longest not in (1, 2, 3):
-            raise ValueError(f"`longest` must be 1, 2 or 3 words; got {longest}.")
+        if longest not in range(1, len(_MULTIPLIERS) + 1):
+            raise ValueError(f"`longest` must be 1 to {len(_MULTIPLIERS)} tokens; got {longest}.")
         if longest > 1 and n_buckets < 1:
             raise ValueError(f"`n_buckets` must be positive for n-grams of {longest} words.")
         if longest == 1:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from netwright.artefact._feed import raw_feed
 from netwright.data import Schema
 from netwright.measure import Subject
 
@@ -61,8 +62,8 @@ def raw_feeds(
 ) -> list[dict[str, np.ndarray]]:
     """Turn rows of the split back into what the file takes: pixels, cells or text.
 
-    Text comes back in lower case with a blank between tokens; a word outside the vocabulary comes
-    back as `?`.
+    Text comes back in lower case with a blank between tokens, or as its characters; what is outside
+    the vocabulary comes back as a letter that it does not hold.
 
     Args:
         session: the running file.
@@ -97,9 +98,7 @@ def _raw(session: Any, schema: Schema, x: Tensor) -> dict[str, np.ndarray]:
     if schema.input.kind == "image" and first.type == "tensor(uint8)":
         return {first.name: (x * 255).round().to(torch.uint8).numpy()}
     if schema.input.kind == "text" and first.type == "tensor(string)":
-        words = (*("", "?"), *schema.input.vocabulary)
-        texts = [" ".join(words[t] for t in row if t) for row in x.tolist()]
-        return {first.name: np.array(texts, dtype=object)}
+        return {first.name: raw_feed(x, schema)["text"]}
     return {first.name: x.numpy()}  # a file that takes what the network takes
 
 

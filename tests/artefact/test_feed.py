@@ -49,6 +49,16 @@ def test_unknown_token_is_written_as_one_that_is_not_in_the_vocabulary():
     assert raw_feed(torch.tensor([[1, 2]]), schema)["text"].tolist() == ["\ue002 \ue000"]
 
 
+def test_characters_become_a_chain_whose_case_and_blanks_stay():
+    inputs = Input("text", (4,), vocabulary=("c", "C", " "), tokens="characters")
+    schema = Schema(inputs, REVIEWS.target)
+    assert raw_feed(torch.tensor([[3, 4, 2, 1], [0] * 4]), schema)["text"].tolist() == [
+        "C c\ue000",
+        "",
+    ]
+    assert prepare_rows({"text": [" Cc ", None]}, schema)["text"].tolist() == [" Cc ", ""]
+
+
 def test_columns_of_data_become_what_the_graph_takes():
     feed = prepare_rows(
         {

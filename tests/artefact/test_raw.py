@@ -143,6 +143,47 @@ def test_vocabulary_is_read_back_without_the_capitals_beside_it():
     assert known_words(model) == {"text": WORDS}
 
 
+def chains(*vocabulary, length=8):
+    return Schema(
+        Input("text", (length,), vocabulary=vocabulary, tokens="characters"), REVIEWS.target
+    )
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("place", range(len(HARD)))
+@pytest.mark.parametrize("blank", ["", " "])
+def test_hard_chains_become_the_same_characters(place, blank):
+    schema = chains("G", "O", "D", "d", "\u0301", "?", *blank, length=12)
+    for texts in ([HARD[place]], [HARD[place], "GOD", "", "  "]):
+        assert torch.equal(features_of(texts, schema), encode_text(texts, schema.input))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("blank", ["", " "])
+def test_every_character_of_the_first_two_planes_counts_as_itself(blank):
+    known = [chr(c) for c in range(0x20000) if not 0xD800 <= c < 0xE000]
+    texts = [f"a{c}B {c}" for c in known]
+    every_fourth = [c for c in known if not c.isspace()][::4]
+    schema = chains(*every_fourth, *blank, length=6)
+    assert torch.equal(features_of(texts, schema), encode_text(texts, schema.input))
+
+
+def test_capitals_and_small_letters_of_a_chain_are_two():
+    _, model = run_preprocessing(chains("c", "C", "l"), {"text": np.array(["x"], dtype=object)})
+    assert known_words(model) == {"text": ("c", "C", "l")}
+    assert features_of(["CCl c\n"], chains("c", "C", "l")).tolist() == [[3, 3, 4, 2, 0, 0, 0, 0]]
+    assert features_of(["C c"], chains("c", "C", " "))[0, :3].tolist() == [3, 4, 2]
+
+
+@pytest.mark.oracle
+def test_chains_of_2048_and_more_are_cut_to_length():
+    texts = [("ACGTTGA" * 800)[:n] for n in (2047, 2048, 2049, 5000)]
+    schema = chains(*"ACGT", length=2048)
+    made = features_of(texts, schema)
+    assert made.shape == (4, 2048) and int((made == 0).sum()) == 1
+    assert torch.equal(made, encode_text(texts, schema.input))
+
+
 def test_vocabulary_may_be_empty():
     assert features_of(["the good", ""], text_schema((), 3)).tolist() == [[1, 1, 0], [0, 0, 0]]
 
