@@ -85,11 +85,15 @@ class Journal:
 
 
 def _read(path: Path):
-    if not path.exists():
+    if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             facts = json.loads(line)
-        except json.JSONDecodeError:  # the line that a kill tore
+        except (ValueError, RecursionError):  # the line that a kill tore
             continue
-        yield Event(facts.pop("event"), facts.pop("elapsed"), facts)
+        # Of a damaged file, what still is an event counts.
+        if isinstance(facts, dict) and isinstance(facts.get("event"), str):
+            elapsed = facts.pop("elapsed", None)
+            if isinstance(elapsed, int | float) and 0 <= elapsed < float("inf"):
+                yield Event(facts.pop("event"), elapsed, facts)

@@ -1,5 +1,6 @@
 """From a trained network to the shipped bytes, calibrated and proved equal in another runtime."""
 
+import hashlib
 from pathlib import Path
 
 from netwright import _rng
@@ -56,6 +57,7 @@ def ship(found: Found, task: Task, *, folder: Path, journal: Journal, seed: int)
             opset=artefact.opset,
             max_abs_difference=agreement.max_abs_difference,
             rows=agreement.n,
+            sha256=hashlib.sha256(artefact.onnx.read_bytes()).hexdigest(),
             candidate=found.candidate,
         )
     return decode(folder / "model.onnx", task, journal=journal, seed=seed)

@@ -51,21 +51,21 @@ class Run:
         """All findings; those on requirements come first."""
         from netwright.report import findings_from_json
 
-        return findings_from_json((self.folder / "findings.json").read_text(encoding="utf-8"))
+        return findings_from_json(self._text("findings.json"))
 
     @cached_property
     def design(self) -> "Design":
         """The design that was chosen."""
         from netwright.design import design_from_json
 
-        return design_from_json((self.folder / "design.json").read_text(encoding="utf-8"))
+        return design_from_json(self._text("design.json"))
 
     @cached_property
     def schema(self) -> "Schema":
         """The schema of the data; it also travels inside `model.onnx`."""
         from netwright.data import schema_from_json
 
-        return schema_from_json((self.folder / "schema.json").read_text(encoding="utf-8"))
+        return schema_from_json(self._text("schema.json"))
 
     @cached_property
     def network(self) -> "nn.Module":
@@ -81,6 +81,12 @@ class Run:
         network.load_state_dict(load_file(self.folder / "model.safetensors"))
         return network.eval()
 
+    def _text(self, name: str) -> str:
+        path = self.folder / name
+        if not path.is_file():  # a pipe or a device would be read for ever
+            raise FileNotFoundError(f"{path} is missing, or no file: the run is not whole.")
+        return path.read_text(encoding="utf-8")
+
     @property
     def artefact(self) -> Path:
         """The file to ship: `model.onnx`, preprocessing inside."""
@@ -94,7 +100,7 @@ class Run:
     @property
     def job(self) -> dict:
         """What was asked: source, requirements, budget, seed, version."""
-        return json.loads((self.folder / "job.json").read_text(encoding="utf-8"))
+        return json.loads(self._text("job.json"))
 
     @property
     def verdict(self) -> Verdict:

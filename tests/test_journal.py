@@ -29,3 +29,12 @@ def test_watchers_see_events_that_are_not_written(tmp_path):
     journal.show(journal.events[0])
     assert [e.name for e in seen] == ["written", "written"]
     assert len(Journal(tmp_path / "log.jsonl").events) == 1
+
+
+def test_of_a_damaged_log_what_still_is_an_event_counts(tmp_path):
+    path = tmp_path / "log.jsonl"
+    good = '{"event": "a", "elapsed": 1.0}'
+    bad = ["[1, 2]", "3", '{"event": 5, "elapsed": 1}', '{"event": "b"}', "[" * 100_000]
+    bad += ['{"event": "c", "elapsed": "x"}', '{"event": "d", "elapsed": NaN}']
+    path.write_text("\n".join([*bad, good]))
+    assert [event.name for event in Journal(path).events] == ["a"]

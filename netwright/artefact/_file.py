@@ -28,6 +28,8 @@ def load_model(path: Path | str) -> "onnx.ModelProto":
     from google.protobuf.message import DecodeError
 
     place = Path(path)
+    if place.exists() and not place.is_file():  # a folder, a pipe, a device that never ends
+        raise ArtefactError(f"{place} is no file; an ONNX model is one.")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(place.read_bytes())

@@ -56,7 +56,7 @@ def decode(data: bytes, *, most: int = 1 << 30) -> dict[str, np.ndarray]:
 
 def _require(fine: object, otherwise: str) -> None:
     if not fine:
-        raise NwzError(f"The .nwz file is damaged: {otherwise}. Copy or write it again.")
+        raise NwzError(f"The .nwz file is damaged: {otherwise[:200]}. Copy or write it again.")
 
 
 class _Cursor:

@@ -68,9 +68,9 @@ def unpack(data: bytes) -> "onnx.ModelProto":
         if tensor.data_type == onnx.TensorProto.STRING:
             continue
         if tensor.name not in tensors:
-            raise NwzError(f"The .nwz file lacks `{tensor.name}`, which its graph needs.")
+            raise NwzError(f"The .nwz file lacks `{tensor.name[:80]}`, which its graph needs.")
         found = numpy_helper.from_array(tensors[tensor.name], tensor.name)
         if found.data_type != tensor.data_type or list(found.dims) != list(tensor.dims):
-            raise NwzError(f"The .nwz file holds `{tensor.name}` in another type or shape.")
+            raise NwzError(f"The .nwz file holds `{tensor.name[:80]}` in another type or shape.")
         tensor.CopyFrom(found)
     return model

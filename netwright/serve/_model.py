@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
+from netwright._journal import Journal
 from netwright.artefact import ArtefactError, Session
 from netwright.artefact._feed import prepare_rows
 from netwright.artefact._file import load_model
@@ -125,7 +126,14 @@ class ServedModel:
             "version": self.version,
             "bytes": self.path.stat().st_size,
             "opset": self.session.opset,
-            "input": {"kind": inputs.kind, "shape": inputs.shape, "columns": columns},
+            "input": {
+                "kind": inputs.kind,
+                "shape": inputs.shape,
+                "columns": columns,
+                "tokens": inputs.tokens if inputs.kind == "text" else None,
+                "channels": inputs.channels,
+                "rate": inputs.rate,
+            },
             "target": {"kind": target.kind, "names": target.names, "classes": target.classes},
             "calibration": self.calibration(),
             "findings": [_finding(f) for f in self.findings if f.measurement or f.judgement],
@@ -149,8 +157,11 @@ def open_model(place: Path | str) -> ServedModel:
     run = Run.open(folder) if folder.is_dir() else None
     path = run.artefact if run else folder
     model = load_model(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if run is not None:
+        _check_shipped(run, digest)
     session = Session(path)
-    schema = run.schema if run else session.schema
+    schema = session.schema or (run.schema if run else None)
     if schema is None:
         raise ArtefactError(
             f"{path} was not written by Netwright: it has no schema to check requests against. "
@@ -165,15 +176,37 @@ def open_model(place: Path | str) -> ServedModel:
     stem = folder.resolve().name if run else path.stem
     return ServedModel(
         name="".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in stem),
-        version=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        version=digest[:12],
         path=path,
         schema=schema,
         session=session,
         temperature=temperature,
-        findings=run.findings if run else (),
+        findings=_findings(run) if run else (),
         run=run,
         _before=start_session(cut_before_seam(model), name=str(path)),
     )
+
+
+def _check_shipped(run: Run, digest: str) -> None:
+    """Refuse a file that is not the one that was audited."""
+    shipped = Journal(run.folder / "log.jsonl").find("shipped")
+    known = shipped[-1].facts.get("sha256", digest) if shipped else digest
+    if known != digest:
+        raise ArtefactError(
+            f"{run.artefact} is not the file that was audited: it was changed or damaged since "
+            f"(SHA-256 {digest[:12]}..., in the log {str(known)[:12]}...). Build or compress "
+            f"again; or name the file itself instead of the run, and the findings stay behind."
+        )
+
+
+def _findings(run: Run) -> tuple[Finding, ...]:
+    try:
+        return run.findings
+    except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
+        raise ArtefactError(
+            f"{run.folder / 'findings.json'} cannot be read: {str(error)[:200]}. It is damaged, "
+            f"or of another version."
+        ) from error
 
 
 def _finding(found: Finding) -> dict[str, Any]:

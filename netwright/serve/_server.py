@@ -120,5 +120,5 @@ def _reference(model: ServedModel, data: str | None) -> tuple[Reference | None, 
         return None, missing, "Name them with `--data`."
     try:
         return read_reference(model, model.run.job["source"]), "", ""
-    except (DataError, OSError, ValueError, TypeError) as error:
+    except (DataError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         return None, missing, f"{error} Name them with `--data`."

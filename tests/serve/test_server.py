@@ -1,5 +1,8 @@
 """The command, a run's folder, and what it says at the terminal."""
 
+import hashlib
+import json
+import os
 import shutil
 import socket
 
@@ -10,6 +13,7 @@ from typer.testing import CliRunner
 
 from netwright.artefact import ArtefactError
 from netwright.cli import app
+from netwright.run import Run
 from netwright.serve import open_model, read_reference
 from netwright.serve._server import _listen, _reference
 
@@ -44,6 +48,53 @@ def test_training_data_that_are_gone_are_said_to_be(digits_run, tmp_path):
     assert "/nowhere/digits.csv" in why
     with pytest.raises(ValueError):
         _reference(open_model(moved), "/nowhere/digits.csv")
+
+
+def test_file_that_is_not_the_audited_one_is_refused_as_a_run(digits_run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(digits_run, moved)
+    content = (moved / "model.onnx").read_bytes()
+    facts = {"event": "shipped", "elapsed": 1.0, "sha256": hashlib.sha256(content).hexdigest()}
+    (moved / "log.jsonl").write_text(json.dumps(facts) + "\n")
+    assert open_model(moved).version == facts["sha256"][:12]
+    (moved / "model.onnx").write_bytes(content + b"\x72\x06\x0a\x01a\x12\x01b")  # more metadata
+    with pytest.raises(ArtefactError, match=r"model\.onnx is not the file that was audited"):
+        open_model(moved)
+    assert open_model(moved / "model.onnx").findings == ()
+    facts["sha256"] = ["no digest"]
+    (moved / "log.jsonl").write_text(json.dumps(facts) + "\n")
+    with pytest.raises(ArtefactError, match="is not the file that was audited"):
+        open_model(moved)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"findings": ' + "[" * 100_000, "\0", ""])
+def test_damaged_findings_are_named(digits_run, tmp_path, content):
+    moved = tmp_path / "moved"
+    shutil.copytree(digits_run, moved)
+    (moved / "findings.json").write_text(content)
+    with pytest.raises(ArtefactError, match=r"findings\.json cannot be read"):
+        open_model(moved)
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"source": ' + "[" * 100_000])
+def test_damaged_job_leaves_the_examples_out(digits_run, tmp_path, content):
+    moved = tmp_path / "moved"
+    shutil.copytree(digits_run, moved)
+    (moved / "job.json").write_text(content)
+    assert _reference(open_model(moved), None)[0] is None
+
+
+def test_pipes_and_devices_are_no_files(digits_run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(digits_run, moved)
+    (moved / "model.onnx").unlink()
+    os.mkfifo(moved / "model.onnx")
+    with pytest.raises(ArtefactError, match=r"model\.onnx is no file"):
+        open_model(moved)
+    (moved / "job.json").unlink()
+    (moved / "job.json").symlink_to("/dev/zero")
+    with pytest.raises(FileNotFoundError, match=r"job\.json is missing, or no file"):
+        _ = Run.open(moved).job
 
 
 def test_name_is_safe_in_an_address(digits_file, tmp_path):
