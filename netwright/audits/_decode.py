@@ -13,6 +13,7 @@ from netwright.finding import Cell
 __all__ = ["decode_cells", "decode_target", "decode_text", "headings", "readable"]
 
 _UNKNOWN = "[?]"
+_UNKNOWN_CHARACTER = "\ufffd"
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
@@ -26,15 +27,16 @@ def decode_cells(row: Float[Tensor, "columns"], columns: tuple[Column, ...]) -> 
     return tuple(_cell(value, column) for value, column in zip(row.tolist(), columns, strict=True))
 
 
-def decode_text(tokens: Int[Tensor, "length"], vocabulary: tuple[str, ...]) -> str:
-    """Write token numbers as words; `[?]` for a word that the vocabulary does not hold.
+def decode_text(tokens: Int[Tensor, "length"], inputs: Input) -> str:
+    """Write token numbers as a text; what the vocabulary does not hold is `[?]`, or `\ufffd`.
 
     Args:
-        tokens: 0 for padding, 1 for unknown, else 2 more than the place in `vocabulary`.
-        vocabulary: the words.
+        tokens: 0 for padding, 1 for unknown, else 2 more than the place in the vocabulary.
+        inputs: the task's input, a text, of words (unknown ones are `[?]`) or of characters.
     """
-    known = (t for t in tokens.tolist() if t)
-    return " ".join(_UNKNOWN if t == 1 else vocabulary[t - 2] for t in known)
+    by_words = inputs.tokens == "words"
+    words = ("", _UNKNOWN if by_words else _UNKNOWN_CHARACTER, *inputs.vocabulary)
+    return (" " if by_words else "").join(words[t] for t in tokens.tolist() if t)
 
 
 def decode_target(y: Shaped[Tensor, "*width"], target: Target) -> str:
@@ -56,25 +58,30 @@ def headings(inputs: Input, *, most: int = 12) -> tuple[str, ...]:
     """Name the cells that `readable` makes.
 
     Args:
-        inputs: the task's input, a table or a text.
+        inputs: the task's input, a table, a text or a sequence.
         most: columns of a table that are shown.
     """
     if inputs.kind == "text":
         return ("text",)
+    if inputs.kind == "sequence":
+        return ("steps",)
     return tuple(column.name for column in inputs.columns[:most])
 
 
 def readable(x: Shaped[Tensor, "*shape"], inputs: Input, *, most: int = 12) -> tuple[Cell, ...]:
-    """Write one input that is a row of a table, or a text, as cells.
+    """Write one input that is a row of a table, or a text, as cells; of a sequence its length.
 
     Args:
         x: the input, without a batch axis.
-        inputs: the task's input, a table or a text.
+        inputs: the task's input, a table, a text or a sequence.
         most: columns of a table that are shown.
     """
     if inputs.kind == "text":
-        words = decode_text(x, inputs.vocabulary)
+        words = decode_text(x, inputs)
         return (words if len(words) <= 300 else words[:299] + "…",)
+    if inputs.kind == "sequence":
+        used = (~x.isnan()).any(dim=0).nonzero()
+        return (int(used[-1]) + 1 if len(used) else 0,)
     return decode_cells(x[:most], inputs.columns[:most])
 
 

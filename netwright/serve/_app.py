@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from netwright import __version__
+from netwright.data import Input
 from netwright.finding import Measurement
 from netwright.report._palette import stylesheet
 from netwright.serve._engine import Engine
@@ -22,6 +23,7 @@ from netwright.serve._problems import Problem, RequestError
 from netwright.serve._radius import LEVELS, Radii
 from netwright.serve._requests import body_schema, read_json, read_rows
 from netwright.serve._rows import check_names
+from netwright.serve._sequence_rows import trace
 
 __all__ = ["create_app"]
 
@@ -31,6 +33,7 @@ _STATIC = {
     "serve.js": "text/javascript; charset=utf-8",
 }
 _NEAREST = 6
+_DRAWN = ("image", "sequence")
 _LATER = ("prediction_set", "explanation")
 
 
@@ -100,9 +103,9 @@ def create_app(
     app.add_exception_handler(RequestError, refuse)
     app.add_exception_handler(HTTPException, refuse_path)
     app.add_exception_handler(LogError, refuse_log)
+    _add_predictions(app, engine, thread, most_rows)  # first, since paths are tried in turn
     _add_pages(app)
     _add_state(app, engine, notes)
-    _add_predictions(app, engine, thread, most_rows)
     _add_radius(app, engine, thread)
     _add_kserve(app, engine, most_rows)
     return Guard(
@@ -111,10 +114,16 @@ def create_app(
     )  # fmt: skip
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def _json(content: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Any:
+    return _response(_ENCODER.encode(content), status, headers)
+
+
+def _response(body: str, status: int = 200, headers: dict[str, str] | None = None) -> Any:
     from starlette.responses import Response
 
-    body = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return Response(body, status, headers, media_type="application/json")
 
 
@@ -253,6 +262,7 @@ def _add_predictions(app: Any, engine: Engine, thread: Any, most_rows: int) -> N
         "classes": list(model.classes),
         "calibration": model.calibration(),
     }
+    beginning = _ENCODER.encode(shared).removesuffix("}")  # the same in every answer
 
     @app.post("/predict", openapi_extra={"requestBody": body_schema(model.schema)})
     async def predict(request: Request) -> Any:
@@ -266,13 +276,14 @@ def _add_predictions(app: Any, engine: Engine, thread: Any, most_rows: int) -> N
             found = await engine.look_up(lambda: _nearest(engine, rows.feed))
             answers = [a | {"nearest": n} for a, n in zip(answers, found, strict=True)]
         if "seen" in include:
-            pictures = [as_data_address(pixels) for pixels in rows.feed["image"]]
-            answers = [a | {"seen": p} for a, p in zip(answers, pictures, strict=True)]
-        return _json(shared | {"predictions": answers})
+            kind = model.schema.input.kind
+            seen = [_shown(row, model.schema.input) for row in rows.feed[kind]]
+            answers = [a | {"seen": s} for a, s in zip(answers, seen, strict=True)]
+        return _response(f'{beginning},"predictions":{_ENCODER.encode(answers)}}}')
 
 
 def _included(asked: Any, engine: Engine) -> list[str]:
-    wrong = "must be a list of `nearest` and, for images, `seen`"
+    wrong = "must be a list of `nearest` and, for images and sequences, `seen`"
     if not isinstance(asked, list):
         raise RequestError(
             422, "The request asks for what there is not.", [Problem("include", wrong)]
@@ -282,7 +293,7 @@ def _included(asked: Any, engine: Engine) -> list[str]:
             wrong = f"`{name}` is not offered yet"
         elif name == "nearest" and engine.reference is None:
             wrong = "`nearest` needs the training rows, which are not at hand"
-        elif name == "nearest" or (name == "seen" and engine.model.schema.input.kind == "image"):
+        elif name == "nearest" or (name == "seen" and engine.model.schema.input.kind in _DRAWN):
             continue
         raise RequestError(
             422, "The request asks for what there is not.", [Problem("include", wrong)]
@@ -293,19 +304,25 @@ def _included(asked: Any, engine: Engine) -> list[str]:
 def _nearest(engine: Engine, feed: dict[str, np.ndarray]) -> list[list[dict[str, Any]]]:
     assert engine.reference is not None
     found = engine.reference.nearest(engine.model.features(feed), _NEAREST)
-    is_image = engine.model.schema.input.kind == "image"
+    inputs = engine.model.schema.input
     return [
         [
             {
                 "row": each.row,
                 "truth": each.truth,
                 "distance": each.distance,
-                "content": as_data_address(each.content) if is_image else each.content,
+                "content": _shown(each.content, inputs),
             }
             for each in row
         ]
         for row in found
     ]
+
+
+def _shown(content: Any, inputs: Input) -> Any:
+    if inputs.kind == "image":
+        return as_data_address(content)
+    return trace(content, inputs) if inputs.kind == "sequence" else content
 
 
 def _add_radius(app: Any, engine: Engine, thread: Any) -> None:

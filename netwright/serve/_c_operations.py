@@ -209,13 +209,31 @@ def _look_up(writer: CWriter, node: Node) -> None:
     )
 
 
+def _flat_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    # A sequence is an image one row high.
+    return shape if len(shape) == 4 else (*shape[:2], 1, shape[2])
+
+
+def _two(sizes: tuple[int, ...] | None, plain: int) -> tuple[int, ...]:
+    return (plain, plain) if sizes is None else (plain, *sizes)[-2:]
+
+
+def _four(pads: tuple[int, ...] | None) -> tuple[int, ...]:
+    if pads is None:
+        return (0,) * 4
+    return tuple(pads) if len(pads) == 4 else (0, pads[0], 0, pads[1])
+
+
 def _conv(writer: CWriter, node: Node) -> None:
     x, w = writer.shapes[node.inputs[0]], writer.shapes[node.inputs[1]]
     out_shape = writer.shapes[node.outputs[0]]
-    if len(x) != 4 or node.get("auto_pad", "NOTSET") != "NOTSET":
-        raise ExportError(f"{node.label} is no plain convolution of images; not written in C.")
-    strides, dilations = node.get("strides", (1, 1)), node.get("dilations", (1, 1))
-    pads, groups = node.get("pads", (0,) * 4), node.get("group", 1)
+    if len(x) not in (3, 4) or node.get("auto_pad", "NOTSET") != "NOTSET":
+        raise ExportError(
+            f"{node.label} is no plain convolution of images or sequences; not written in C."
+        )
+    x, w, out_shape = _flat_image(x), _flat_image(w), _flat_image(out_shape)
+    strides, dilations = _two(node.get("strides"), 1), _two(node.get("dilations"), 1)
+    pads, groups = _four(node.get("pads")), node.get("group", 1)
     source, weights = writer.value(node.inputs[0]), writer.value(node.inputs[1])
     bias = writer.value(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else ""
     out = writer.new(node.outputs[0])
@@ -246,9 +264,12 @@ def _pool(writer: CWriter, node: Node) -> None:
     x, out_shape = writer.shapes[node.inputs[0]], writer.shapes[node.outputs[0]]
     kernel = node.get("kernel_shape")
     plain = node.get("auto_pad", "NOTSET") == "NOTSET" and set(node.get("dilations", (1,))) == {1}
-    if len(x) != 4 or not plain:
-        raise ExportError(f"{node.label} is no plain pooling of images; not written in C.")
-    strides, pads = node.get("strides", (1, 1)), node.get("pads", (0,) * 4)
+    if len(x) not in (3, 4) or not plain:
+        raise ExportError(
+            f"{node.label} is no plain pooling of images or sequences; not written in C."
+        )
+    x, out_shape, kernel = _flat_image(x), _flat_image(out_shape), _two(kernel, 1)
+    strides, pads = _two(node.get("strides"), 1), _four(node.get("pads"))
     (_, M, OH, OW), (_, _, H, W) = out_shape, x
     source = writer.value(node.inputs[0])
     out = writer.new(node.outputs[0])

@@ -128,8 +128,13 @@ def _introduction(model: ServedModel) -> str:
         taken = f"{colour} images of {width} x {height} pixels"
     elif inputs.kind == "table":
         taken = f"rows of a table with {len(inputs.columns)} columns"
+    elif inputs.kind == "sequence":
+        channels, steps = inputs.shape
+        rate = f", {inputs.rate:,.6g} a second" if inputs.rate else ""
+        several = "one channel" if channels == 1 else f"{channels} channels"
+        taken = f"sequences of {several} and up to {steps:,} steps{rate}"
     else:
-        taken = f"texts of up to {inputs.shape[0]} words"
+        taken = f"texts of up to {inputs.shape[0]:,} {inputs.tokens}"
     if target.kind == "class":
         given = f"the probabilities of {len(target.classes)} classes ({_some(target.classes)})"
     elif target.kind == "labels":
@@ -238,6 +243,9 @@ def _usage(model: ServedModel) -> str:
         feed = '{"image": rows}'
     elif inputs.kind == "text":
         comment, feed = "an array of texts (dtype object)", '{"text": rows}'
+    elif inputs.kind == "sequence":
+        comment = f"float32, (rows, {inputs.shape[0]}, steps); NaN is missing, and follows the end"
+        feed = '{"sequence": rows}'
     else:
         comment = "by column: float32, or texts (dtype object); NaN or '' is missing"
         feed = "rows"

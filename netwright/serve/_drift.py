@@ -2,8 +2,8 @@
 
 Every row is summed up in a few numbers or words: a table's row by its cells; an image by its
 brightness, its contrast, and the brightness of the fields of a 4 by 4 grid; a text by its length
-and its share of unknown words; and each by the answer it got. Each is compared with the training
-rows'.
+and its share of unknown words (or characters); a sequence by its length and, of each channel, the
+mean and the spread; and each by the answer it got. Each is compared with the training rows'.
 
 Paper:    Population stability index: Lewis. An Introduction to Credit Scoring. 1994. Its
           distribution without drift: Yurdakul. Statistical Properties of Population Stability
@@ -25,7 +25,8 @@ from typing import Any, Literal
 import numpy as np
 
 from netwright.artefact._raw import input_names
-from netwright.data import Schema, tokenize
+from netwright.data import Input, Schema
+from netwright.data._text import cutter
 
 __all__ = ["ANSWER", "ColumnDrift", "Profile", "Window", "fit_profile", "summarise"]
 
@@ -79,7 +80,9 @@ def summarise(feed: Mapping[str, np.ndarray], schema: Schema) -> dict[str, list[
     if schema.input.kind == "image":
         return _image(feed["image"])
     if schema.input.kind == "text":
-        return _text(feed["text"], schema.input.vocabulary)
+        return _text(feed["text"], schema.input)
+    if schema.input.kind == "sequence":
+        return _sequence(feed["sequence"], schema.input)
     found: dict[str, list[Any]] = {}
     for name, column in zip(input_names(schema), schema.input.columns, strict=True):
         values = feed[name].tolist()
@@ -92,16 +95,28 @@ def summarise(feed: Mapping[str, np.ndarray], schema: Schema) -> dict[str, list[
 
 
 def _image(pixels: np.ndarray) -> dict[str, list[Any]]:
-    grey = pixels.mean(axis=1, dtype=np.float64) / 255  # (rows, height, width)
-    found = {"brightness": grey.mean((1, 2)), "contrast": grey.std((1, 2))}
-    starts = [_starts(size) for size in grey.shape[1:]]
-    sums = np.add.reduceat(np.add.reduceat(grey, starts[0], axis=1), starts[1], axis=2)
-    sizes = [np.diff(s, append=size) for s, size in zip(starts, grey.shape[1:], strict=True)]
-    fields = sums / np.outer(*sizes)
-    for i in range(len(starts[0])):
-        for j in range(len(starts[1])):
-            found[f"brightness of field {i + 1},{j + 1}"] = fields[:, i, j]
-    return {name: np.round(values, 5).tolist() for name, values in found.items()}
+    grey = pixels.mean(axis=1, dtype=np.float64) if pixels.shape[1] > 1 else pixels[:, 0]
+    height, width = grey.shape[1:]
+    names, weights = _fields(height, width)
+    flat = grey.reshape(len(grey), -1) / 255
+    means = flat @ weights  # (rows, 1 + fields)
+    apart = flat - means[:, :1]
+    contrast = np.sqrt(np.einsum("ij,ij->i", apart, apart) / flat.shape[1])
+    columns = np.round(np.column_stack([contrast, means]), 5).T.tolist()
+    return dict(zip(names, columns, strict=True))
+
+
+@cache
+def _fields(height: int, width: int) -> tuple[list[str], np.ndarray]:
+    """Names of what an image is summed up in, and what each pixel weighs in all but the contrast."""
+    places = [np.repeat(np.arange(len(s)), np.diff(s, append=size)) for size in (height, width)
+              if (s := _starts(size)) is not None]  # fmt: skip
+    rows, columns = (int(p[-1]) + 1 for p in places)
+    field = (places[0][:, None] * columns + places[1]).ravel()
+    inside = field[:, None] == np.arange(rows * columns)
+    weights = np.column_stack([np.ones(len(field)), inside])
+    names = [f"brightness of field {i + 1},{j + 1}" for i in range(rows) for j in range(columns)]
+    return ["contrast", "brightness", *names], weights / weights.sum(axis=0)
 
 
 def _starts(size: int) -> np.ndarray:
@@ -110,15 +125,31 @@ def _starts(size: int) -> np.ndarray:
     return np.arange(n) * size // n
 
 
-def _text(texts: np.ndarray, vocabulary: tuple[str, ...]) -> dict[str, list[Any]]:
-    known = _words(vocabulary)
+def _text(texts: np.ndarray, inputs: Input) -> dict[str, list[Any]]:
+    known, cut = _words(inputs.vocabulary), cutter(inputs)
     lengths, unknown = [], []
     for text in texts:
-        tokens = tokenize(text)
+        tokens = cut(text)
         lengths.append(float(len(tokens)))
         missed = sum(token not in known for token in tokens)
         unknown.append(round(missed / max(1, len(tokens)), 5))
-    return {"length": lengths, "share of unknown words": unknown}
+    return {"length": lengths, f"share of unknown {inputs.tokens}": unknown}
+
+
+def _sequence(values: np.ndarray, inputs: Input) -> dict[str, list[Any]]:
+    values = values[:, :, : inputs.shape[1]].astype(np.float64)  # what the network looks at
+    present = ~np.isnan(values)
+    ends = np.where(present.any(axis=1), np.arange(1, values.shape[2] + 1), 0)
+    found: dict[str, list[Any]] = {"length": ends.max(axis=1).astype(float).tolist()}
+    count = present.sum(axis=2)
+    mean = np.where(present, values, 0).sum(axis=2) / np.maximum(count, 1)
+    square = np.where(present, (values - mean[:, :, None]) ** 2, 0).sum(axis=2)
+    spread = np.sqrt(square / np.maximum(count, 1))
+    for name, sort in (("mean", mean), ("spread", spread)):
+        for channel, of in enumerate(inputs.channels or map(str, range(inputs.shape[0]))):
+            column = zip(sort[:, channel].tolist(), count[:, channel].tolist(), strict=True)
+            found[f"{name} of {of}"] = [float(f"{v:.5g}") if n else None for v, n in column]
+    return found
 
 
 @cache

@@ -186,6 +186,8 @@ class Engine:
         inputs = self.model.schema.input
         if inputs.kind == "image":
             feed = {"image": np.zeros((rows, *inputs.shape), np.uint8)}
+        elif inputs.kind == "sequence":
+            feed = {"sequence": np.zeros((rows, *inputs.shape), np.float32)}
         elif inputs.kind == "text":
             feed = {"text": np.array(["a " * inputs.shape[0]] * rows, object)}
         else:
@@ -237,7 +239,7 @@ class Engine:
 
     def _describe(self, row: np.ndarray) -> dict[str, Any]:
         target = self.model.schema.target
-        numbers = [round(float(v), 7) for v in row] if target.kind in ("class", "labels") else []
+        numbers = [round(v, 7) for v in row.tolist()] if target.kind in ("class", "labels") else []
         answer: dict[str, Any] = {"id": uuid.uuid4().hex}
         if target.kind == "class":
             best = int(row.argmax())
@@ -247,7 +249,7 @@ class Engine:
             chosen = [n for n, v in zip(target.classes, numbers, strict=True) if v >= 0.5]
             answer |= {"labels": chosen, "probabilities": numbers}
         else:
-            answer["values"] = [float(v) for v in row]
+            answer["values"] = row.tolist()
         # Sets and explanations come later; whoever reads answers can count on the fields.
         return answer | {"prediction_set": None, "explanation": None}
 

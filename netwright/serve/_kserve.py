@@ -19,6 +19,7 @@ __all__ = ["infer_answer", "model_metadata", "rows_from_tensors"]
 
 _KINDS = ("UINT8", "FP32", "BYTES")
 _INT32 = 2**31 - 1
+_ANY = -1  # a size that is the caller's to choose
 
 
 def model_metadata(model: ServedModel) -> dict[str, Any]:
@@ -69,6 +70,8 @@ def rows_from_tensors(content: Any, model: ServedModel, *, most: int) -> Rows:
             problems.append(Problem(name, f"is missing; it is {kind} of shape [-1, *{shape}]"))
             continue
         made = _tensor(tensors[name], kind, shape, most)
+        if isinstance(made, np.ndarray) and _ANY in shape:
+            made = _first_steps(made, model.schema.input.shape[1])
         if isinstance(made, str):
             problems.append(Problem(name, made))
         else:
@@ -146,6 +149,8 @@ def _inputs(model: ServedModel) -> list[tuple[str, str, tuple[int, ...]]]:
         return [("image", "UINT8", inputs.shape)]
     if inputs.kind == "text":
         return [("text", "BYTES", ())]
+    if inputs.kind == "sequence":
+        return [("sequence", "FP32", (inputs.shape[0], _ANY))]
     return [
         (name, "BYTES" if column.kind == "category" else "FP32", ())
         for name, column in zip(input_names(model.schema), inputs.columns, strict=True)
@@ -162,8 +167,11 @@ def _tensor(
     if not sizes or not all(type(s) is int and 0 <= s <= _INT32 for s in sizes):
         return "`shape` must be a list of sizes"
     n = sizes[0]
+    if len(sizes) == len(shape) + 1:
+        shape = tuple(s if w == _ANY and s else w for s, w in zip(sizes[1:], shape, strict=True))
     if tuple(sizes[1:]) != shape and not (not shape and sizes[1:] == [1]):
-        return f"`shape` must be [rows, {', '.join(map(str, shape))}]; got {sizes[:8]}"
+        shown = ("steps" if size == _ANY else str(size) for size in shape)
+        return f"`shape` must be [rows, {', '.join(shown)}]; got {sizes[:8]}"
     if not 1 <= n <= most:
         return f"must hold 1 to {most:,} rows; got {n:,}"
     data = tensor.get("data")
@@ -198,6 +206,13 @@ def _values(flat: list[Any], kind: str, shape: tuple[int, ...]) -> np.ndarray | 
         ):
             return f"`data` must hold numbers within {most:.3g}; null is missing"
     return np.array([math.nan if v is None else v for v in flat], np.float32).reshape(shape)
+
+
+def _first_steps(rows: np.ndarray, length: int) -> np.ndarray | str:
+    # As many steps as the network looks at, each row with a value.
+    rows = rows[:, :, :length]
+    empty = np.flatnonzero(np.isnan(rows).all(axis=(1, 2)))
+    return f"row {empty[0]} has no value in its first {length:,} steps" if len(empty) else rows
 
 
 def _flat(data: list[Any]) -> list[Any] | None:

@@ -37,7 +37,7 @@ class Example:
         row: its number in the source.
         truth: what it is, in words; a number for values.
         distance: Euclidean, in front of the last layer of weights; 0 for the same inside.
-        content: uint8 pixels, the text, or the cells by column.
+        content: uint8 pixels, the text, the values of a sequence, or the cells by column.
     """
 
     row: int
@@ -111,7 +111,8 @@ def read_reference(model: ServedModel, source: Any, *, seed: int = 0) -> Referen
     if not several[model.schema.target.kind]:
         joined[ANSWER] = [float(t) if model.outputs == "values" else t for t in truths]
     kept = order[:_SHOWN]
-    embed, where = _embedder(model, split.take(kept) if model.schema.input.kind == "text" else None)
+    is_text = model.schema.input.kind == "text"
+    embed, where = _embedder(model, split.take(kept) if is_text else None)
     contents, embedded = [], []
     for part in kept.split(_TOGETHER):
         x = split.take(part)
@@ -177,7 +178,9 @@ def _embedder(
     name = _before_last_weights(network)
     fed = network.graph.inputs[0].name
     if name == fed and texts is not None:  # numbers of tokens have no distance
-        return _words_shared(texts), "the words they share, rare ones first"
+        if model.schema.input.tokens == "words":
+            return _words_shared(texts, 1), "the words they share, rare ones first"
+        return _words_shared(texts, 3), "the groups of three characters they share, rare ones first"
 
     @torch.no_grad()
     def embed(x: Tensor) -> Tensor:
@@ -191,11 +194,14 @@ def _embedder(
     return embed, "the input" if name == fed else "what the last layer of weights receives"
 
 
-def _words_shared(texts: Tensor) -> Callable[[Tensor], Tensor]:
-    """Make the map of texts to counts of words, the rarer the heavier, of length one."""
+def _words_shared(texts: Tensor, together: int) -> Callable[[Tensor], Tensor]:
+    """Make the map of texts to counts of groups of tokens, rare ones heavier, of length one."""
 
     def counts(x: Tensor) -> Tensor:
-        places = (x * 2_654_435_761) % _PLACES  # Knuth's multiplicative hash
+        groups = torch.zeros_like(x)
+        for step in range(together):
+            groups[:, : x.shape[1] - step] += x[:, step:] * 8191**step
+        places = (groups * 2_654_435_761) % _PLACES  # Knuth's multiplicative hash
         found = torch.zeros(len(x), _PLACES).scatter_add_(1, places, (x > 0).float())
         return found.clamp_max(1)
 
@@ -221,8 +227,8 @@ def _before_last_weights(network: OnnxNetwork) -> str:
 
 def _contents(x: Tensor, schema: Schema) -> list[Any]:
     feed = raw_feed(x, schema)
-    if schema.input.kind == "image":
-        return list(feed["image"])
+    if schema.input.kind in ("image", "sequence"):
+        return list(feed[schema.input.kind])
     if schema.input.kind == "text":
         return [str(text) for text in feed["text"]]
     columns = [c.name for c in schema.input.columns]

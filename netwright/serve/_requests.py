@@ -14,7 +14,9 @@ __all__ = ["body_schema", "read_json", "read_rows"]
 
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
 _NAME = re.compile(rb'\bname="([^"\r\n]*)"', re.IGNORECASE)
-_NAMES = ("rows", "row", "images", "image", "texts", "text")
+_NAMES = ("rows", "row", "images", "image", "texts", "text", "sequences", "sequence")
+_MANY = {"image": "images", "sequence": "sequences"}  # what may come as files
+_FILES = ("image/", "audio/", "text/csv")  # kinds of a body that is one file
 
 
 async def read_json(request: Any) -> Any:
@@ -57,14 +59,14 @@ async def read_rows(
     """
     kind = _kind(request)
     loop = asyncio.get_running_loop()
-    if kind == "multipart/form-data" or kind.startswith("image/"):
+    if kind == "multipart/form-data" or kind.startswith(_FILES):
         files = await _files(request, kind, most)
         return await loop.run_in_executor(
             thread, lambda: rows_from_files(files, schema, most=most)
         ), {}
     content = await read_json(request)
     check_names(content, (*_NAMES, *options))
-    if schema.input.kind == "image" and _holds_files(content):
+    if schema.input.kind in _MANY and _holds_files(content, schema.input.kind):
         rows = await loop.run_in_executor(
             thread, lambda: rows_from_json(content, schema, most=most)
         )
@@ -73,20 +75,20 @@ async def read_rows(
     return rows, content
 
 
-def _holds_files(content: Any) -> bool:
-    """Whether pictures must be decoded: an image that is no list of pixels."""
-    images = content.get("images", [content.get("image")]) if isinstance(content, dict) else []
-    return not isinstance(images, list) or any(isinstance(image, str) for image in images)
+def _holds_files(content: Any, one: str) -> bool:
+    """Whether files must be decoded: an image or a sequence that is no list of numbers."""
+    items = content.get(_MANY[one], [content.get(one)]) if isinstance(content, dict) else []
+    return not isinstance(items, list) or any(isinstance(item, str) for item in items)
 
 
 async def _files(request: Any, kind: str, most: int) -> list[tuple[str, bytes]]:
     body = await request.body()
-    if kind.startswith("image/"):
+    if kind.startswith(_FILES):
         return [("the body", body)]
     files: list[tuple[str, bytes]] = []
     for name, is_file, content in _parts(request.headers["content-type"], body, most):
         if not is_file:
-            reason = "is no file; send pictures as files"
+            reason = "is no file; send each row as a file"
             raise RequestError(
                 422, "The request does not fit the model.", [Problem(name[:80], reason)]
             )
@@ -129,6 +131,13 @@ def body_schema(schema: Schema) -> dict[str, Any]:
     elif schema.input.kind == "image":
         names = ("images", "image")
         item = {"type": "string", "contentEncoding": "base64", "description": "a picture file"}
+    elif schema.input.kind == "sequence":
+        names = ("sequences", "sequence")
+        numbers = {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 1}
+        channels = schema.input.shape[0]
+        several = {"type": "array", "items": numbers, "minItems": channels, "maxItems": channels}
+        file = {"type": "string", "contentEncoding": "base64", "description": "a .wav or .csv file"}
+        item = {"anyOf": [*((numbers,) if channels == 1 else ()), several, file]}
     else:
         names = ("rows", "row")
         properties = {c.name: _column_schema(c) for c in schema.input.columns}
@@ -147,9 +156,10 @@ def body_schema(schema: Schema) -> dict[str, Any]:
             }
         }
     }
-    if schema.input.kind == "image":
-        content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
+    if schema.input.kind in _MANY:
         file = {"type": "string", "format": "binary"}
+        for each in ("image/png",) if schema.input.kind == "image" else ("audio/wav", "text/csv"):
+            content[each] = {"schema": file}
         content["multipart/form-data"] = {
             "schema": {"type": "object", "properties": {"file": {"type": "array", "items": file}}}
         }

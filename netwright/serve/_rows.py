@@ -17,6 +17,12 @@ from netwright.artefact._raw import input_names
 from netwright.data import Column, Schema
 from netwright.data._pictures import FORMATS, decode, header
 from netwright.serve._problems import Problem, RequestError
+from netwright.serve._sequence_rows import (
+    ReadSequence,
+    read_sequence,
+    read_sequence_file,
+    together,
+)
 
 __all__ = [
     "MOST_PIXELS",
@@ -31,8 +37,8 @@ __all__ = [
 MOST_PIXELS = 25_000_000  # of an uploaded picture, before it is decoded
 _MOST_PROBLEMS = 20
 _LARGEST = float(np.finfo(np.float32).max)
-_MANY = {"image": "images", "table": "rows", "text": "texts"}
-_ONE = {"image": "image", "table": "row", "text": "text"}
+_MANY = {"image": "images", "table": "rows", "text": "texts", "sequence": "sequences"}
+_ONE = {"image": "image", "table": "row", "text": "text", "sequence": "sequence"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +49,7 @@ class Rows:
         feed: an array for each input of the graph, all of length `n`.
         n: rows.
         notes: for each row, what is odd but allowed.
-        shown: for each row, what was sent, as JSON can hold it; None for a picture.
+        shown: for each row, what was sent, as JSON can hold it; None for a picture or another file.
     """
 
     feed: dict[str, np.ndarray]
@@ -60,6 +66,8 @@ def join(parts: Sequence[Rows]) -> dict[str, np.ndarray]:
     """
     if len(parts) == 1:
         return parts[0].feed
+    if "sequence" in parts[0].feed and parts[0].feed["sequence"].ndim == 3:
+        return {"sequence": together([part.feed["sequence"] for part in parts])}
     return {name: np.concatenate([part.feed[name] for part in parts]) for name in parts[0].feed}
 
 
@@ -73,7 +81,7 @@ def parse_json(body: bytes) -> Any:
         RequestError: 400, if it is none.
     """
     try:
-        return json.loads(body, parse_constant=_refuse)
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RecursionError:
         raise RequestError(400, "The body is nested too deeply.") from None
     except ValueError as error:  # with UnicodeDecodeError and numbers of too many digits
@@ -84,11 +92,15 @@ def _refuse(word: str) -> float:
     raise ValueError(f"{word} is no JSON number; null is a missing value")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def rows_from_json(content: Any, schema: Schema, *, most: int) -> Rows:
     """Read the rows of a request's JSON.
 
     Args:
-        content: an object with `rows`, `images` or `texts`, or one `row`, `image` or `text`.
+        content: an object with `rows`, `images`, `texts` or `sequences`, or one `row`, `image`,
+            `text` or `sequence`.
         schema: of the model.
         most: rows that one request may hold.
 
@@ -109,6 +121,8 @@ def rows_from_json(content: Any, schema: Schema, *, most: int) -> Rows:
     places = [f"{many}[{i}]" for i in range(len(items))] if many in content else [one]
     if kind == "table":
         return _table(items, places, schema)
+    if kind == "sequence":
+        return _sequences(items, places, schema)
     return _texts(items, places) if kind == "text" else _images(items, places, schema)
 
 
@@ -135,7 +149,7 @@ def check_names(content: Any, known: Sequence[str], *, where: str = "") -> None:
 
 
 def rows_from_files(files: Sequence[tuple[str, bytes]], schema: Schema, *, most: int) -> Rows:
-    """Read uploaded pictures.
+    """Read uploaded pictures, or sequences (.wav, .csv).
 
     Args:
         files: name of each, for messages, and its bytes.
@@ -143,15 +157,18 @@ def rows_from_files(files: Sequence[tuple[str, bytes]], schema: Schema, *, most:
         most: files that one request may hold.
 
     Raises:
-        RequestError: 415 if the model takes no pictures, 422 if a file is none.
+        RequestError: 415 if the model takes neither, 422 if a file is none.
     """
-    if schema.input.kind != "image":
+    if schema.input.kind not in ("image", "sequence"):
         many = _MANY[schema.input.kind]
         raise RequestError(
             415, f"This model takes a {schema.input.kind}: send JSON with `{many}`, not files."
         )
     if not 1 <= len(files) <= most:
-        raise _bad("files", f"send 1 to {most:,} pictures; got {len(files):,}")
+        raise _bad("files", f"send 1 to {most:,} files; got {len(files):,}")
+    if schema.input.kind == "sequence":
+        made = [read_sequence_file(data, schema.input) for _, data in files]
+        return _stacked([name for name, _ in files], made, (None,) * len(files))
     return _decoded([(name, data) for name, data in files], schema)
 
 
@@ -266,6 +283,31 @@ def _texts(items: list[Any], places: Sequence[str]) -> Rows:
     return Rows({"text": texts}, len(items), ((),) * len(items), tuple(items))
 
 
+def _sequences(items: list[Any], places: Sequence[str], schema: Schema) -> Rows:
+    made: list[ReadSequence | str] = []
+    for item in items:
+        if isinstance(item, list):
+            made.append(read_sequence(item, schema.input))
+        elif isinstance(item, str):
+            data = _from_base64(item)
+            wrong = isinstance(data, _Wrong)
+            made.append(data.reason if wrong else read_sequence_file(data, schema.input))
+        else:
+            made.append(f"must be lists of numbers, or a file in base64; got {_named(item)}")
+    shown = tuple(item if isinstance(item, list) else None for item in items)
+    return _stacked(places, made, shown)
+
+
+def _stacked(
+    places: Sequence[str], made: Sequence[ReadSequence | str], shown: tuple[Any, ...]
+) -> Rows:
+    pairs = zip(places, made, strict=True)
+    _check([Problem(place, found) for place, found in pairs if isinstance(found, str)])
+    found = [each for each in made if isinstance(each, ReadSequence)]
+    feed = {"sequence": together([each.values for each in found])}
+    return Rows(feed, len(found), tuple(each.notes for each in found), shown)
+
+
 def _unwritable(text: str) -> str:
     if "\0" in text:
         return "holds a NUL character"
@@ -325,21 +367,21 @@ def _decoded(found: Sequence[tuple[str, Any]], schema: Schema) -> Rows:
     pixels = np.empty((len(found), *schema.input.shape), np.uint8)
     problems: list[Problem] = []
     left = 2 * MOST_PIXELS  # of all pictures together: small files may hold large ones
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, about files that it can read all the same
-        for place, (name, item) in enumerate(found):
-            made: np.ndarray | str = item
-            if not isinstance(item, np.ndarray):
+    for place, (name, item) in enumerate(found):
+        made: np.ndarray | str = item
+        if not isinstance(item, np.ndarray):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's, about files that it can read
                 seen = _size(item)
                 left -= seen if isinstance(seen, int) else 0
                 late = "too many pixels in one request; send fewer pictures at once"
                 made = seen if isinstance(seen, str) else late
                 if isinstance(seen, int) and left >= 0:
                     made = decode(item, schema.input.shape)
-            if isinstance(made, str):
-                problems.append(Problem(name, made))
-            else:
-                pixels[place] = made
+        if isinstance(made, str):
+            problems.append(Problem(name, made))
+        else:
+            pixels[place] = made
     _check(problems)
     return Rows({"image": pixels}, len(found), ((),) * len(found), (None,) * len(found))
 

@@ -18,11 +18,11 @@ def to_c(model: ServedModel) -> str:
     """Write a model as one C header.
 
     Args:
-        model: of images or tables, whose network has at most 1 MB of weights.
+        model: of images, tables or sequences, whose network has at most 1 MB of weights.
 
     Returns:
-        A header with `NAME_predict(input, output)`, for one row; the input is uint8 pixels, or the
-        coded cells of a row as the comment on top of it says.
+        A header with `NAME_predict(input, output)`, for one row; the input is uint8 pixels, the
+        steps of a sequence, or the coded cells of a row as the comment on top of it says.
 
     Raises:
         ExportError: if the model takes texts, is too large, or holds operations that cannot be
@@ -122,6 +122,12 @@ def _describe(model: ServedModel) -> str:
     lines = [f"outputs: {', '.join(model.classes)}"]
     if inputs.kind == "image":
         lines.append(f"input: uint8 pixels, {' x '.join(map(str, inputs.shape))} (channels first)")
+    if inputs.kind == "sequence":
+        named, steps = ", ".join(inputs.channels), inputs.shape[1]
+        lines.append(
+            f"input: {steps} steps of each channel ({named}), one channel after the other;"
+        )
+        lines.append("NAN is missing, and fills what follows the end")
     for i, column in enumerate(inputs.columns):
         how = {"date": "days since 1970, NAN if missing", "boolean": "0 or 1, NAN if missing"}
         told = how.get(column.kind, "a number, NAN if missing")

@@ -12,6 +12,7 @@ import numpy as np
 
 from netwright.artefact._file import load_model
 from netwright.artefact._graph import Graph, Node, from_seam, parse_graph
+from netwright.data._text import counts_blanks
 from netwright.serve._model import ServedModel
 
 __all__ = ["ExportError", "MOST_BYTES", "to_python"]
@@ -388,6 +389,40 @@ def prepare(rows):
     if pixels.shape[1:] != {inputs.shape}:
         raise ValueError(f"rows must have the shape (rows, *{inputs.shape}); got {{pixels.shape}}")
     return pixels.astype(np.float32) / np.float32(255)
+'''
+    if inputs.kind == "sequence":
+        channels, steps = inputs.shape
+        flat = "[values]" if channels == 1 else "values"
+        return f'''
+def prepare(rows):
+    """Take sequences, a list of numbers for each of {channels} channels; None is missing.
+
+    Of the only channel the list alone will do. NaN follows the end, up to {steps} steps.
+    """
+    coded = np.full((len(rows), {channels}, {steps}), np.nan, np.float32)
+    for row, values in enumerate(rows):
+        lists = values if isinstance(values[0], (list, tuple, np.ndarray)) else {flat}
+        if len(lists) != {channels}:
+            raise ValueError(f"row {{row}} must have {channels} channels; got {{len(lists)}}")
+        for channel, numbers in enumerate(lists):
+            numbers = np.array(numbers[:{steps}], np.float32)
+            coded[row, channel, :len(numbers)] = numbers
+    return coded
+'''
+    if inputs.kind == "text" and inputs.tokens == "characters":
+        every = "text" if counts_blanks(inputs.vocabulary) else '"".join(text.split())'
+        return f'''
+CHARACTERS = json.loads({json.dumps(json.dumps(inputs.vocabulary))})
+CHARACTERS = {{character: i + 2 for i, character in enumerate(CHARACTERS)}}
+
+
+def prepare(rows):
+    """Take texts: their characters become numbers, 1 for unknown ones, 0 behind the end."""
+    numbers = np.zeros((len(rows), {inputs.shape[0]}), np.int64)
+    for row, text in enumerate(rows):
+        for place, character in enumerate({every}[:{inputs.shape[0]}]):
+            numbers[row, place] = CHARACTERS.get(character, 1)
+    return numbers
 '''
     if inputs.kind == "text":
         return f'''

@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 import json
 
@@ -204,3 +205,88 @@ def shared(request):
 def digit(digits_task):
     """Pixels of one validation image, uint8 (1, 8, 8)."""
     return (digits_task.validation.take([3])[0] * 255).round().to(torch.uint8).numpy()
+
+
+class Steps(nn.Module):
+    """Convolve present values, and average over the steps that are there."""
+
+    def __init__(self, channels, outputs):
+        super().__init__()
+        self.filters = nn.Conv1d(channels, 8, 5, padding=2)
+        self.out = nn.Linear(16, outputs)
+
+    def forward(self, x):
+        present = (~x.isnan()).to(x.dtype).amax(1, keepdim=True)
+        found = torch.relu(self.filters(torch.where(x.isnan(), 0.0, x))) * present
+        mean = found.sum(2) / present.sum(2).clamp(min=1)
+        return self.out(torch.cat([mean, found.amax(2)], 1))
+
+
+def waves(channels, n=200, seed=0):
+    """Sines, fast or slow, of 40 to 60 steps; further channels are noise."""
+    draw = np.random.default_rng(seed)
+    fast = draw.integers(0, 2, n)
+    rows = []
+    for kind in fast:
+        t = np.arange(draw.integers(40, 61)) * (0.2 + 0.6 * kind)
+        noise = draw.normal(0, 0.3, (channels - 1, len(t)))
+        rows.append(np.vstack([np.sin(t + draw.uniform(0, 6)), noise]).astype(np.float32))
+    return rows, np.array(["slow", "fast"])[fast]
+
+
+@pytest.fixture(scope="session")
+def waves_model(tmp_path_factory):
+    """Two channels."""
+    task = load(waves(2), schema={"x": "sequence"})
+    with seeded(0):
+        network = fit(Steps(2, 2), task.train, steps=60)
+    return open_model(ship(network, task, tmp_path_factory.mktemp("waves")))
+
+
+@pytest.fixture(scope="session")
+def tones_task():
+    """One channel, of 100 samples a second."""
+    task = load(waves(1), schema={"x": "sequence"})
+    inputs = dataclasses.replace(task.schema.input, rate=100.0)
+    return dataclasses.replace(task, schema=dataclasses.replace(task.schema, input=inputs))
+
+
+@pytest.fixture(scope="session")
+def tones_model(tones_task, tmp_path_factory):
+    with seeded(0):
+        network = fit(Steps(1, 2), tones_task.train, steps=60)
+    return open_model(ship(network, tones_task, tmp_path_factory.mktemp("tones")))
+
+
+@pytest.fixture(scope="session")
+def chains_frame():
+    """Chains of letters, whose class is that of a motif of small or capital letters."""
+    draw = np.random.default_rng(2)
+    rows = []
+    for i in range(240):
+        chain = draw.choice(list("ACGTacgt"), draw.integers(18, 30))
+        chain[5:9] = list("GATC" if i % 2 else "gatc")
+        rows.append("".join(chain))
+    return pd.DataFrame({"dna": rows, "label": ["small", "large"] * 120})
+
+
+class Motifs(nn.Module):
+    """Look for runs of five characters."""
+
+    def __init__(self, characters, outputs):
+        super().__init__()
+        self.vectors = nn.Embedding(characters, 8, padding_idx=0)
+        self.filters = nn.Conv1d(8, 16, 5, padding=2)
+        self.out = nn.Linear(16, outputs)
+
+    def forward(self, x):
+        found = torch.relu(self.filters(self.vectors(x).transpose(1, 2)))
+        return self.out(found.amax(2))
+
+
+@pytest.fixture(scope="session")
+def chains_model(chains_frame, tmp_path_factory):
+    task = load(chains_frame, target="label")
+    with seeded(0):
+        network = fit(Motifs(len(task.schema.input.vocabulary) + 2, 2), task.train, steps=60)
+    return open_model(ship(network, task, tmp_path_factory.mktemp("chains")))

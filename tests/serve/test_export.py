@@ -13,7 +13,8 @@ from torch import nn
 
 from netwright._rng import seeded
 from netwright.serve import ExportError, export, open_model, to_c, to_python
-from tests.serve.conftest import ship
+from netwright.serve._sequence_rows import together
+from tests.serve.conftest import ship, waves
 
 # float32 sums in another order; probabilities are at most 1.
 CLOSE = 2e-6
@@ -54,6 +55,14 @@ def rows_of(digits_task):
         if kind in ("digits", "windows"):
             pixels = (digits_task.validation.take(range(40)) * 255).round().to(torch.uint8).numpy()
             return pixels.tolist(), {"image": pixels}
+        if kind == "chains":
+            texts = ["ACGTAgatcACGTacgtACGT", "ACGTAGATCACGTac", "ACG\nTAG\u00a0ATC", "é😀", ""]
+            return texts, {"text": np.array(texts, object)}
+        if kind in ("waves", "tones"):
+            rows, _ = waves(2 if kind == "waves" else 1, n=5, seed=9)
+            rows = [*rows, np.tile(rows[0], 3)]  # longer than the network's room
+            lists = [row.tolist() if kind == "waves" else row[0].tolist() for row in rows]
+            return lists, {"sequence": together([row[None] for row in rows])}
         if kind == "words":
             texts = ["Good fine film, isn't it?", "", "ÜNKNOWN the bad £ plot", "dull " * 40]
             return texts, {"text": np.array(texts, object)}
@@ -80,7 +89,9 @@ WITHOUT = "import sys; [sys.modules.__setitem__(name, None) for name in {names}]
 RUN = WITHOUT + "import runpy; sys.argv = {argv}; runpy.run_path({file!r}, run_name='__main__')"
 
 
-@pytest.mark.parametrize("kind", ["digits", "windows", "people", "words", "prices"])
+@pytest.mark.parametrize(
+    "kind", ["digits", "windows", "people", "words", "chains", "prices", "tones", "waves"]
+)
 def test_python_needs_numpy_alone_and_says_the_same(kind, request, rows_of, tmp_path):
     model = request.getfixturevalue(f"{kind}_model")
     rows, feed = rows_of(kind)
@@ -110,7 +121,7 @@ int main(void) {
 """.replace("model_INPUTS", "MODEL_INPUTS").replace("model_OUTPUTS", "MODEL_OUTPUTS")
 
 
-@pytest.mark.parametrize("kind", ["digits", "windows", "people", "prices"])
+@pytest.mark.parametrize("kind", ["digits", "windows", "people", "prices", "tones", "waves"])
 def test_c_compiles_without_a_warning_and_says_the_same(kind, request, rows_of, tmp_path):
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:

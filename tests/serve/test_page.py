@@ -8,6 +8,7 @@ from PIL import Image
 
 from netwright.serve import Log, read_reference
 from tests.browser import chromium
+from tests.serve.conftest import waves
 
 __all__ = ["chromium"]  # a fixture
 
@@ -46,6 +47,11 @@ def visit(chromium):
 def digits(shared, digits_model, digits_reference, tmp_path_factory):
     log = Log(f"sqlite:///{tmp_path_factory.mktemp('page') / 'log.db'}")
     return shared(digits_model, reference=digits_reference, log=log)
+
+
+@pytest.fixture(scope="module")
+def pairs(shared, waves_model):
+    return shared(waves_model, reference=read_reference(waves_model, waves(2)))
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +196,52 @@ def test_text(visit, words):
     page.locator(".said").wait_for()
     truth = words.post("/predict", {"text": "good film fine plot"})[1]["predictions"][0]
     assert page.locator(".said").inner_text().startswith(truth["label"])
+
+
+def test_sequence_by_file_and_by_paste(visit, pairs):
+    page = visit(pairs)
+    rows, names = waves(2, n=12, seed=5)
+    fast, slow = (rows[names.tolist().index(name)] for name in ("fast", "slow"))
+    lines = "\n".join(f"{a},{b}" for a, b in fast.T)
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": f"x0,x1\n{lines}".encode()}
+    page.locator("#file").set_input_files(file)
+    page.locator("#answer .said", has_text="fast").wait_for()
+    drawn = page.locator("#answer svg[role=img]")
+    assert f"{fast.shape[1]} steps" in drawn.get_attribute("aria-label")
+    assert drawn.locator("path").count() == 2
+    numbers = page.get_by_label("Or paste numbers")
+    numbers.fill("1 2 three\n4 5 6")
+    page.get_by_role("button", name="Predict").click()
+    assert "“three” is no number" in page.locator("#problem").inner_text()
+    numbers.fill("\n".join(" ".join(map(str, channel)) for channel in slow.tolist()))
+    page.get_by_role("button", name="Predict").click()
+    page.locator("#answer .said", has_text="slow").wait_for()
+    numbers.fill("\n".join(f"{a};{b}" for a, b in fast.T))  # a line a step
+    page.get_by_role("button", name="Predict").press("Enter")
+    page.locator("#answer .said", has_text="fast").wait_for()
+    example = page.locator("#nearest button").nth(2)
+    assert example.locator("svg path").count() == 2
+    example.focus()
+    example.press("Enter")  # by keyboard; it is its own nearest example
+    page.locator("#nearest", has_text="distance 0").wait_for()
+    assert len(numbers.input_value().splitlines()) == 2
+
+
+def test_what_a_sequence_lacks_is_said_on_the_phone(visit, pairs):
+    page = visit(pairs, "phone", expected=("422",))
+    page.get_by_label("Or paste numbers").fill("1 2 3")
+    page.get_by_role("button", name="Predict").click()
+    page.locator("#problem", has_text="must be 2 lists, one a channel").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_chain_keeps_its_capitals(visit, shared, chains_model):
+    page = visit(shared(chains_model))
+    for text, said in (("ACGTAgatcACGTacgtACGT", "small"), ("\nACGTAGATCACGTac\n", "large")):
+        page.get_by_label("Text").fill(text)
+        page.get_by_role("button", name="Predict").click()
+        page.locator("#answer .said", has_text=said).wait_for()
+    assert "capital letters differ" in page.locator("#try").inner_text()
 
 
 def test_texts_near_by_share_words(words_model, words_frame):

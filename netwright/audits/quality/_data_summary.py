@@ -6,6 +6,7 @@ from torch import Tensor
 from netwright import _rng
 from netwright.audits._decode import decode_cells, decode_target, headings, readable
 from netwright.audits._finding import shorten, timed
+from netwright.audits._line_sheet import line_sheet
 from netwright.audits._picture import contact_sheet
 from netwright.data import Schema, Split, Task
 from netwright.finding import Bars, Cell, Evidence, Finding, Series, Table
@@ -29,7 +30,8 @@ def data_summary(task: Task, *, generator: torch.Generator | None = None) -> Fin
         generator: draws the samples that are shown; None derives one from the fingerprint.
 
     Returns:
-        Tables and charts; for images a picture of training samples with their targets.
+        Tables and charts; for images and sequences a picture of training samples with their
+        targets.
     """
     if generator is None:
         generator = _rng.child(0, f"audits/data_summary/{task.fingerprint}")
@@ -51,7 +53,7 @@ def data_summary(task: Task, *, generator: torch.Generator | None = None) -> Fin
         if table.rows:
             evidence.append(Table(_cut_title(table), table.columns, table.rows[:_MOST_ROWS]))
     n = sum(map(len, splits.values())) + len(task.test)
-    what = {"image": "images", "table": "rows", "text": "texts"}[schema.input.kind]
+    what = {"image": "images", "table": "rows"}.get(schema.input.kind, f"{schema.input.kind}s")
     parts = [
         f"{n:,} {what}",
         f"{len(task.quarantine.rows):,} left out as unusable",
@@ -133,13 +135,13 @@ def _columns(schema: Schema) -> Table:
 def _samples(train: Split, schema: Schema, generator: torch.Generator) -> Evidence:
     places = _spread(train, schema, generator)
     x, names = train.take(places), [decode_target(y, schema.target) for y in train.y[places]]
-    if schema.input.kind == "image":
-        return contact_sheet(
+    if schema.input.kind in ("image", "sequence"):
+        alt = f"{len(names)} training {schema.input.kind}s with their targets: "
+        return (contact_sheet if schema.input.kind == "image" else line_sheet)(
             x,
             [(name,) for name in names],
             title="Training samples",
-            alt=f"{len(names)} training images with their targets: "
-            f"{shorten(', '.join(names), 200)}",
+            alt=alt + shorten(", ".join(names), 200),
         )
     rows = tuple(
         (int(train.rows[place]), names[i], *readable(x[i], schema.input))

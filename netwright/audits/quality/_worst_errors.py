@@ -5,6 +5,7 @@ from torch import Tensor
 
 from netwright.audits._decode import decode_target, headings, readable
 from netwright.audits._finding import not_applicable, outputs_trouble, shorten, timed
+from netwright.audits._line_sheet import line_sheet
 from netwright.audits._picture import contact_sheet
 from netwright.finding import Cell, Evidence, Finding, Table
 from netwright.measure import Subject
@@ -27,8 +28,9 @@ def worst_errors(subject: Subject, *, n_shown: int = 18) -> Finding:
         n_shown: most rows shown.
 
     Returns:
-        A picture of images with what is true and what was said, and a table of the same rows; for
-        tables and texts their cells and words (of a table the first 12 columns).
+        A picture of images, or of sequences as line charts, with what is true and what was said,
+        and a table of the same rows; for tables and texts their cells and words (of a table the
+        first 12 columns).
 
     Raises:
         ValueError: if `n_shown` is below 1.
@@ -96,14 +98,10 @@ def _show(subject: Subject, places: Tensor, sure: Tensor) -> tuple[Evidence, ...
         if inputs.kind == "table" and len(shown) < len(inputs.columns):
             title += f" (the first {len(shown)} of {len(inputs.columns)} columns)"
     table = Table(title, columns, tuple(rows))
-    if inputs.kind != "image":
+    if inputs.kind not in ("image", "sequence"):
         return (table,)
     worst = "; ".join(f"{true} taken for {guess}" for _, true, guess, *_ in rows[:3])
-    picture = contact_sheet(
-        x,
-        captions,
-        title="The worst errors",
-        alt=f"{len(rows)} images with what is true and what was said, worst first: "
-        f"{shorten(worst, 200)}.",
-    )
-    return (picture, table)
+    sheet, what = (contact_sheet, "images") if inputs.kind == "image" else (line_sheet, "sequences")
+    alt = f"{len(rows)} {what} with what is true and what was said, worst first: "
+    alt += f"{shorten(worst, 200)}."
+    return (sheet(x, captions, title="The worst errors", alt=alt), table)

@@ -50,21 +50,14 @@ const number = (v) => (Number.isInteger(v) ? String(v) : Number(v.toPrecision(4)
 
 // --- what is sent ---------------------------------------------------------------------------
 
-function imageInput(about) {
-  const [channels] = about.input.shape;
-  const box = el("div");
-  const file = el("input", { type: "file", accept: "image/*", class: "unseen", id: "file" });
-  const shown = el("img", { alt: "the picture that was chosen", hidden: true });
-  const drop = el("label", { class: "drop", for: "file" }, shown, file,
-    "Drop a picture here, or choose one", el("span", {}, "pasting works too"));
-  async function take(picked) {
+// A field that takes a file, chosen or dropped; `use` gets its `data:` address and its name.
+function dropField(accept, parts, use) {
+  const file = el("input", { type: "file", accept, class: "unseen", id: "file" });
+  const drop = el("label", { class: "drop", for: "file" }, file, ...parts);
+  function take(picked) {
     if (!picked) return;
     const reader = new FileReader();
-    reader.onload = () => {
-      shown.src = reader.result;
-      shown.hidden = false;
-      predictImage(reader.result);
-    };
+    reader.onload = () => use(reader.result, picked.name);
     reader.readAsDataURL(picked);
   }
   file.addEventListener("change", () => { take(file.files[0]); file.value = ""; });
@@ -76,6 +69,19 @@ function imageInput(about) {
   }
   drop.addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
   document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+  return drop;
+}
+
+function imageInput(about) {
+  const [channels] = about.input.shape;
+  const box = el("div");
+  const shown = el("img", { alt: "the picture that was chosen", hidden: true });
+  const parts = [shown, "Drop a picture here, or choose one", el("span", {}, "pasting works too")];
+  const drop = dropField("image/*", parts, (address) => {
+    shown.src = address;
+    shown.hidden = false;
+    predictImage(address);
+  });
   state.load = (address) => {
     shown.src = address;
     shown.hidden = false;
@@ -181,15 +187,113 @@ function drawing(about) {
   return el("div", {}, pad, el("div", { class: "line pad-line" }, wipe), hint);
 }
 
-function textInput() {
-  const area = el("textarea", { id: "text", rows: "6", spellcheck: "false" });
-  state.load = (text) => { area.value = text; predict({ text }); };
-  const form = el("form", { onsubmit: (event) => { event.preventDefault(); predict({ text: area.value }); } },
-    el("label", { for: "text" }, "Text"), area, el("div", { class: "line pad-line" }, el("button", {}, "Predict")));
+function textInput(about) {
+  const chain = about.input.tokens === "characters";
+  const area = el("textarea", { id: "text", rows: "6", spellcheck: "false", autocapitalize: chain && "off", autocomplete: "off", class: chain ? "chain" : "" });
+  const send = () => predict({ text: chain ? area.value.trim() : area.value });
+  state.load = (text) => { area.value = text; send(); };
+  const form = el("form", { onsubmit: (event) => { event.preventDefault(); send(); } },
+    el("label", { for: "text" }, "Text"), area,
+    chain ? el("small", { class: "note" }, "Read character by character; small and capital letters differ.") : null,
+    el("div", { class: "line pad-line" }, el("button", {}, "Predict")));
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
   return form;
+}
+
+// Numbers as they are pasted: lines are channels, or steps if there are as many columns as channels.
+function numbersOf(text, channels) {
+  const lines = text.trim().split(/\n+/).filter((line) => line.trim()).map((line) =>
+    line.trim().split(/[\s,;]+/).filter(Boolean).map((word) => {
+      if (/^(null|nan|-|–)$/i.test(word)) return null;
+      const value = Number(word);
+      if (!Number.isFinite(value)) throw new Error(`“${word.slice(0, 40)}” is no number.`);
+      return value;
+    }));
+  if (channels === 1) return lines.flat();
+  if (lines.length !== channels && lines.every((line) => line.length === channels)) {
+    return lines[0].map((_, k) => lines.map((line) => line[k]));
+  }
+  return lines;
+}
+
+function sequenceInput(about) {
+  const { shape: [channels], channels: names, rate } = about.input;
+  const area = el("textarea", { id: "numbers", rows: "4", spellcheck: "false", class: "chain" });
+  const one = channels === 1;
+  const layout = one ? "a number a line" : `a column a channel (${names.slice(0, 4).join(", ")}${channels > 4 ? ", …" : ""}), a line a step`;
+  const parts = ["Drop a file here, or choose one",
+    el("span", {}, `.csv: ${layout}`),
+    el("span", {}, `.wav${rate ? `: ${rate.toLocaleString("en")} samples a second` : ""}${one ? "" : `, ${channels} channels`}`)];
+  const send = (sequence) => predict({ sequence });
+  const drop = dropField(".csv,.wav,text/csv,audio/wav", parts, (address) => { area.value = ""; send(address); });
+  drop.classList.add("low");
+  state.load = (content) => {
+    area.value = content.values.map((row) => row.map((v) => v ?? "null").join(" ")).join("\n");
+    send(content.values);
+  };
+  return el("div", {}, drop,
+    el("form", { class: "paste", onsubmit: (event) => {
+      event.preventDefault();
+      try {
+        send(numbersOf(area.value, channels));
+      } catch (error) {
+        $("problem").textContent = error.message;
+      }
+    } }, el("label", { for: "numbers" }, "Or paste numbers"), area,
+      el("small", { class: "note" }, `${one ? "Separated by blanks, commas or lines" : "A line a channel, or a line a step"}; “null” is a missing value.`),
+      el("div", { class: "line pad-line" }, el("button", {}, "Predict"))));
+}
+
+const lengthOf = (seen) => {
+  const steps = `${seen.steps.toLocaleString("en")} steps`;
+  const hidden = seen.channels - seen.lines.length;
+  return `${steps}${seen.rate ? ` (${number(seen.steps / seen.rate)} s)` : ""}${hidden > 0 ? `; ${hidden} more channels are not drawn` : ""}`;
+};
+
+const SVG = "http://www.w3.org/2000/svg";
+function shape(tag, attributes, ...children) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// Each channel in a band of its own, between its smallest and its largest value.
+function chart(seen, label, small = false) {
+  const room = Math.min(460, Math.max(240, $("answer").clientWidth));  // so that letters keep their size
+  const [width, gap] = [small ? 120 : room, small ? 3 : 8];
+  const band = Math.max(small ? 12 : 34, Math.round((small ? 96 : 150) / seen.lines.length) - gap);
+  const left = small ? 0 : 52;
+  const height = seen.lines.length * (band + gap) + gap;
+  const parts = [];
+  seen.lines.forEach((line, k) => {
+    const known = line.values.filter((v) => v !== null);
+    const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
+    const top = gap + k * (band + gap);
+    const x = (step) => left + 1 + ((width - left - 2) * step) / Math.max(1, seen.steps - 1);
+    const y = (v) => (high > low ? top + band - (band * (v - low)) / (high - low) : top + band / 2);
+    let path = "";
+    let open = false;
+    line.values.forEach((v, i) => {
+      if (v !== null) path += `${open ? "L" : "M"}${x(line.steps[i]).toFixed(1)} ${y(v).toFixed(1)}`;
+      if (v !== null && !open && (line.values[i + 1] ?? null) === null) path += "h.01";  // a lone value
+      open = v !== null;
+    });
+    if (!small) {
+      parts.push(shape("line", { x1: left, x2: width, y1: top + band + gap / 2, y2: top + band + gap / 2, class: "rule" }));
+      const tall = band >= 46;
+      const words = seen.lines.length === 1 ? [[number(high), 9], [number(low), band]]
+        : tall ? [[number(high), 9], [line.name, band / 2 + 4], [number(low), band]] : [[line.name, band / 2 + 4]];
+      words.forEach(([word, at]) => parts.push(shape("text", { x: left - 6, y: top + at }, word.length > 8 ? `${word.slice(0, 7)}…` : word)));
+    }
+    parts.push(shape("path", { d: path, class: `c${k % 8}` }));
+  });
+  const names = seen.lines.map((line) => line.name).slice(0, 4).join(", ");
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: small ? "trace small" : "trace", role: "img" }, ...parts);
+  svg.setAttribute("aria-label", `line chart of ${label}: ${lengthOf(seen)}, ${names}`);
+  return svg;
 }
 
 const asDay = (days) => new Date(days * 86400000).toISOString().slice(0, 10);
@@ -248,7 +352,7 @@ async function predict(body) {
   const run = ++state.run;
   const include = [];
   if (state.about.examples) include.push("nearest");
-  if (state.about.input.kind === "image") include.push("seen");
+  if (["image", "sequence"].includes(state.about.input.kind)) include.push("seen");
   $("answer").setAttribute("aria-busy", "true");
   try {
     const answer = await ask("/predict", { ...body, include });
@@ -283,6 +387,7 @@ function bars(classes, probabilities, most = 10) {
 function showAnswer(answer) {
   const [row] = answer.predictions;
   state.seen = row.seen;
+  const isImage = state.about.input.kind === "image";
   const box = $("answer");
   const parts = [];
   if (row.values) {
@@ -291,10 +396,13 @@ function showAnswer(answer) {
   } else {
     const said = row.label ?? (row.labels.join(", ") || "none");
     const sure = row.probability === undefined ? null : el("small", {}, ` ${percent(row.probability)}`);
-    const seen = row.seen ? el("figure", { class: "seen" },
+    const seen = row.seen && isImage ? el("figure", { class: "seen" },
       el("img", { src: row.seen, alt: "the picture as the network receives it" }), el("figcaption", {}, "as received")) : null;
     parts.push(el("div", { class: "answer-top" }, el("div", {}, el("p", { class: "said" }, said, sure), calibration(answer)), seen));
     parts.push(bars(answer.classes, row.probabilities));
+  }
+  if (row.seen && !isImage) {
+    parts.push(el("figure", { class: "read" }, chart(row.seen, "what was read"), el("figcaption", {}, `as received: ${lengthOf(row.seen)}`)));
   }
   if (row.notes.length) parts.push(el("ul", { class: "odd" }, ...row.notes.map((note) => el("li", {}, note))));
   if (state.about.log && row.label !== undefined) parts.push(feedback(row, answer.classes));
@@ -340,6 +448,17 @@ function showNearest(found) {
         el("figcaption", {}, el("b", {}, each.truth), ` row ${each.row}`, el("br"), `distance ${number(each.distance)}`))))));
     return;
   }
+  if (kind === "sequence") {
+    $("nearest-list").replaceChildren(el("div", { class: "gallery" }, ...found.map((each) => {
+      const drawn = [chart(each.content, `training row ${each.row}`, true),
+        el("figcaption", {}, el("b", {}, each.truth), ` row ${each.row}`, el("br"), `distance ${number(each.distance)}`)];
+      return el("figure", {}, each.content.values
+        ? el("button", { class: "example", type: "button", onclick: () => state.load(each.content) }, ...drawn)
+        : el("div", { class: "example" }, ...drawn));
+    })));
+    if (!found.some((each) => each.content.values)) $("nearest-note").textContent = `Out of ${rows.toLocaleString("en")} training rows; near by ${where}.`;
+    return;
+  }
   const names = kind === "text" ? ["text"] : state.about.input.columns.map((c) => c.name);
   const shown = (each, name) => {
     const value = kind === "text" ? each.content : each.content[name];
@@ -352,7 +471,7 @@ function showNearest(found) {
   const head = ["", "truth", "distance", ...names].map((name) =>
     el("th", { scope: "col", class: name === "distance" ? "num" : "" }, name));
   $("nearest-list").replaceChildren(el("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "nearest-title" },
-    el("table", { class: kind }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rowsShown))));
+    el("table", { class: state.about.input.tokens === "characters" ? "text chain" : kind }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rowsShown))));
 }
 
 // --- how far an image may change --------------------------------------------------------------
@@ -506,11 +625,14 @@ async function begin() {
   document.title = `${about.name} · Netwright`;
   $("name").textContent = about.name;
   const kinds = { class: "classes", labels: "labels", value: "value", values: "values" };
+  const [channels, length] = about.input.shape;
+  const takes = { image: "an image", text: about.input.tokens === "characters" ? "a text, character by character" : "a text", table: "a row of a table",
+    sequence: `a sequence of ${channels === 1 ? "one channel" : `${channels} channels`}, ${(length ?? 0).toLocaleString("en")} steps at most` };
   const width = about.target.classes.length || about.target.names.length;
-  $("about").textContent = `Takes a${about.input.kind === "image" ? "n image" : about.input.kind === "text" ? " text" : " row of a table"}, gives ${width === 1 ? "one" : width} ${kinds[about.target.kind]}. ${(about.bytes / 1000).toFixed(1)} kB, version ${about.version}.`;
+  $("about").textContent = `Takes ${takes[about.input.kind]}, gives ${width === 1 ? "one" : width} ${kinds[about.target.kind]}. ${(about.bytes / 1000).toFixed(1)} kB, version ${about.version}.`;
   $("notes").hidden = !about.notes.length;
   $("notes").replaceChildren(...about.notes.map((note) => el("li", {}, note)));
-  const make = { image: imageInput, text: textInput, table: tableInput };
+  const make = { image: imageInput, text: textInput, table: tableInput, sequence: sequenceInput };
   $("input").replaceChildren(make[about.input.kind](about));
   $("main").hidden = false;
   showFindings(about.findings);

@@ -72,3 +72,19 @@ def test_every_kind_of_column_is_readable():
 def test_same_task_same_summary(digits):
     first, second = (dataclasses.replace(data_summary(digits), seconds=0) for _ in range(2))
     assert first == second
+
+
+def test_sequences_are_told_and_drawn(generator):
+    x = torch.randn(12, 1, 30, generator=generator)
+    y = torch.arange(12) % 2
+    split = TensorSplit(x, y, torch.arange(12))
+    schema = Schema(
+        Input("sequence", (1, 30), channels=("x0",), mean=(0.0,), std=(1.0,)),
+        Target("class", ("kind",), classes=("no", "yes")),
+    )
+    nothing = Table("nothing", (), ())
+    sealed = SealedSplit(split)
+    task = Task("beats", schema, split, split, split, sealed, "f", nothing, nothing)
+    found = data_summary(task)
+    assert found.summary.startswith("48 sequences; 2 classes")
+    assert any(e.kind == "picture" and "12 training sequences" in e.alt for e in found.evidence)

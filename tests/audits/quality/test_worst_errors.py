@@ -96,6 +96,32 @@ def test_texts_are_shown_as_words():
     assert table.rows[0][-1] == "the film [?] !"
 
 
+def test_chains_are_shown_as_they_are():
+    inputs = Input("text", (6,), vocabulary=("c", "C", "="), tokens="characters")
+    subject = subject_of_rows(
+        torch.tensor([[3, 4, 2, 1, 0, 0]]),
+        torch.tensor([[0.0, 3.0]]),
+        torch.zeros(1, dtype=torch.long),
+        inputs,
+    )
+    (table,) = worst_errors(subject).evidence
+    assert table.rows[0][-1] == "C=c\ufffd"
+
+
+def test_sequences_are_drawn_as_lines(generator):
+    x = torch.randn(3, 2, 50, generator=generator)
+    x[1, :, 40:] = torch.nan
+    subject = subject_of_rows(
+        x,
+        torch.tensor([[0.0, 3.0], [0.0, 2.0], [1.0, 0.0]]),
+        torch.zeros(3, dtype=torch.long),
+        Input("sequence", (2, 50), channels=("a", "b")),
+    )
+    picture, table = worst_errors(subject).evidence
+    assert picture.kind == "picture" and picture.alt.startswith("2 sequences with what is true")
+    assert table.columns[-1] == "steps" and [row[-1] for row in table.rows] == [50, 40]
+
+
 def test_labels_show_both_sets(classifier_subject):
     y = torch.tensor([[1.0, 1, 0], [0, 0, 1]])
     logits = torch.tensor([[5.0, -5, -5], [-5.0, -5, 5]])
