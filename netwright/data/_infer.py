@@ -71,7 +71,10 @@ def read_column(cells: Cells, forced: ColumnKind | None = None) -> Reading:
     none = np.zeros(len(cells), bool)
     nested = pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type)
     if nested or pa.types.is_time(cells.type) or pa.types.is_duration(cells.type):
-        return Reading("ignore", none, f"cells of type {cells.type}")
+        why = f"cells of type {cells.type}"
+        if pa.types.is_list(cells.type) and _is_number(cells.type.value_type):
+            why += ', from which `schema=` can make a "sequence"'
+        return Reading("ignore", none, why)
     if forced is not None:
         return _forced(cells, forced)
     present = ~cells.missing
@@ -96,6 +99,10 @@ def read_column(cells: Cells, forced: ColumnKind | None = None) -> Reading:
     if dated.sum() / present.sum() >= SURE:
         return Reading("date", present & ~dated, "is not a date")
     return _as_words(int(present.sum()), words, none)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
 def _as_number(cells: Cells, present: np.ndarray, readable: np.ndarray) -> Reading:

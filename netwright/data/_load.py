@@ -19,12 +19,14 @@ from netwright.data._errors import DataError
 from netwright.data._gathered import Gathered
 from netwright.data._groups import group_names
 from netwright.data._infer import target_kind
+from netwright.data._list_columns import lists_as_sequences
 from netwright.data._named import user_cache
 from netwright.data._quarantine import Quarantine
 from netwright.data._read import read_source
 from netwright.data._roles import (
     Roles,
     Wish,
+    as_names,
     decide_roles,
     given_columns,
     read_wish,
@@ -101,6 +103,9 @@ def load(
     gathered = read_source(
         source, memory_limit=memory_limit, cache=folder, sequence=wants_sequence(wish)
     )
+    if text is None:
+        used = {name for each in (group, time, by, column) for name in as_names(each)}
+        gathered = lists_as_sequences(gathered, wish, as_names(target), used)
     roles = decide_roles(
         gathered, wish, target=target, text=text, group=group, time=time, by=by, split=column
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from netwright.data import _pictures, _sequences
 from netwright.data._errors import DataError
 from netwright.data._gathered import Bad, Gathered, join, plain
+from netwright.data._list_columns import storage
 from netwright.data._read_table import column_of
 
 __all__ = ["read_dataset", "read_huggingface", "read_npz", "read_pair", "read_rows"]
@@ -272,7 +273,7 @@ def read_dataset(dataset: Any, name: str, *, sequence: bool = False) -> Gathered
 
 
 def read_huggingface(dataset: Any, name: str) -> Gathered:
-    """Read a Hugging Face `Dataset`: pictures, class names and texts as its features say.
+    """Read a Hugging Face `Dataset`: pictures, recordings, class names and texts as it says.
 
     Args:
         dataset: the data set.
@@ -280,7 +281,7 @@ def read_huggingface(dataset: Any, name: str) -> Gathered:
     """
     kinds = {column: type(feature).__name__ for column, feature in dataset.features.items()}
     table = dataset.with_format("arrow")[:]
-    columns, classes, pictures = {}, {}, None
+    columns, classes, pictures, sequences = {}, {}, None, None
     for column, feature in dataset.features.items():
         if kinds[column] == "Image":
             if pictures is None:
@@ -289,7 +290,11 @@ def read_huggingface(dataset: Any, name: str) -> Gathered:
         inner = getattr(feature, "feature", feature)
         if hasattr(inner, "names"):
             classes[column] = tuple(inner.names)
-        columns[column] = table[column]
+        if kinds[column] == "Audio":
+            if sequences is None:
+                sequences = [_encoded(cell) for cell in table[column].to_pylist()]
+            continue
+        columns[column] = storage(table[column])
     found = [column for column in ("label", "labels", "target") if column in columns]
     target = tuple(found[:1]) or tuple(list(classes)[:1])
     sentences = [c for c, kind in kinds.items() if kind == "Value" and c == "text"]
@@ -297,9 +302,10 @@ def read_huggingface(dataset: Any, name: str) -> Gathered:
         name,
         pa.table(columns),
         pictures=pictures,
+        sequences=sequences if pictures is None else None,
         target=target,
         classes=classes,
-        text=tuple(sentences) if pictures is None else (),
+        text=tuple(sentences) if pictures is None and sequences is None else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""Read folders: classes of pictures or texts, pictures beside a list, tables of splits."""
+"""Read folders: classes of pictures, recordings or texts, these beside a list, tables of splits."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from netwright.data._gathered import Bad, Gathered, join
 from netwright.data._pictures import ENDINGS
 from netwright.data._read_table import TABLES, read_table
 from netwright.data._split import SPLITS
+from netwright.data._wav import ENDING
 
 __all__ = ["read_folder"]
 
@@ -25,9 +26,9 @@ _BY_FOLDER: dict[str, Any] = {"target_kind": "class", "verbatim": (CLASS,)}
 def read_folder(folder: Path, *, memory_limit: int, cache: Path) -> Gathered:
     """Read a folder.
 
-    Read are: a sub-folder for each class, of pictures or of `.txt` files; a `metadata.csv` or
-    `metadata.jsonl` whose column `file_name` names pictures; either of these inside train,
-    validation and test; and tables called train, validation and test.
+    Read are: a sub-folder for each class, of pictures, of `.wav` or of `.txt` files; a
+    `metadata.csv` or `metadata.jsonl` whose column `file_name` names pictures or `.wav` files;
+    either of these inside train, validation and test; and tables called train, validation and test.
 
     Args:
         folder: the folder.
@@ -75,13 +76,16 @@ def _read_part(folder: Path, root: Path) -> Gathered:
             f"metadata.csv with the columns {FILE_NAME} and {CLASS}."
         )
     files = [(path, place) for place, each in enumerate(classes) for path in _files(each)]
-    pictures = [(path, place) for path, place in files if path.suffix.lower() in ENDINGS]
-    texts = [(path, place) for path, place in files if path.suffix.lower() == ".txt"]
-    chosen = pictures if len(pictures) >= len(texts) else texts
+    found = [
+        [(path, place) for path, place in files if path.suffix.lower() in endings]
+        for endings in (ENDINGS, (ENDING,), (".txt",))
+    ]
+    pictures, _, texts = found
+    chosen = max(found, key=len)
     if not chosen:
         raise DataError(
-            f"The class folders of {folder} hold no pictures ({' '.join(ENDINGS)}) and no .txt "
-            f"files."
+            f"The class folders of {folder} hold no pictures ({' '.join(ENDINGS)}), no {ENDING} "
+            f"and no .txt files."
         )
     notes = []
     if len(chosen) < len(files):
@@ -91,9 +95,10 @@ def _read_part(folder: Path, root: Path) -> Gathered:
         notes.append(f"Class folders without examples: {', '.join(empty)}.")
     label = pa.array([classes[place].name for _, place in chosen], pa.string())
     paths = [path for path, _ in chosen]
-    if chosen is pictures:
+    if chosen is not texts:
         table = pa.table({CLASS: label})
-        return replace(_gathered(folder, root, paths, table, paths, (), notes), **_BY_FOLDER)
+        gathered = _gathered(folder, root, paths, table, paths, (), notes)
+        return replace(gathered if chosen is pictures else _heard(gathered), **_BY_FOLDER)
     return _read_texts(folder, root, paths, label, notes)
 
 
@@ -125,6 +130,11 @@ def _gathered(
         bad=bad,
         notes=tuple(notes),
     )
+
+
+def _heard(gathered: Gathered) -> Gathered:
+    # What `_gathered` takes for pictures are recordings.
+    return replace(gathered, pictures=None, sequences=gathered.pictures)
 
 
 def _read_texts(
@@ -162,11 +172,14 @@ def _read_list(path: Path, root: Path) -> Gathered:
     paths = [path.parent / str(name or "") for name in names]
     pictures = [each if name else None for each, name in zip(paths, names, strict=True)]
     table = listed.table.drop_columns([FILE_NAME])
-    others = {p for p in _files(path.parent) if p.suffix.lower() in ENDINGS} - set(paths)
+    recorded = sum(each.suffix.lower() == ENDING for each in paths) > len(paths) / 2
+    endings, kind = ((ENDING,), "recordings") if recorded else (ENDINGS, "pictures")
+    others = {p for p in _files(path.parent) if p.suffix.lower() in endings} - set(paths)
     notes = list(listed.notes)
     if others:
-        notes.append(f"{len(others):,} pictures are not listed in {path.name} and are left out.")
-    return _gathered(path.parent, root, paths, table, pictures, listed.bad, notes, listed.row)
+        notes.append(f"{len(others):,} {kind} are not listed in {path.name} and are left out.")
+    gathered = _gathered(path.parent, root, paths, table, pictures, listed.bad, notes, listed.row)
+    return _heard(gathered) if recorded else gathered
 
 
 def _stays_inside(name: str) -> bool:

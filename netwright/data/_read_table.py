@@ -193,11 +193,13 @@ def column_of(values: Sequence[Any] | np.ndarray) -> pa.Array:
     """Make a column of Python values; where they are of mixed types, of their words.
 
     Args:
-        values: the cells; None is missing.
+        values: the cells; None is missing. Arrays become lists.
     """
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        if any(isinstance(value, np.ndarray) for value in values):  # of several axes
+            return column_of([v.tolist() if isinstance(v, np.ndarray) else v for v in values])
         return pa.array([None if _gone(value) else str(value) for value in values], pa.string())
 
 

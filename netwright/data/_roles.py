@@ -11,11 +11,22 @@ from netwright.data._infer import ColumnKind
 from netwright.data._schema import Column, InputKind, Schema, TargetKind
 from netwright.data._schema_io import schema_from_toml
 
-__all__ = ["Roles", "Wish", "decide_roles", "given_columns", "read_wish", "wants_sequence"]
+__all__ = [
+    "ARRAY",
+    "SEQUENCE",
+    "TARGET_NAMES",
+    "Roles",
+    "Wish",
+    "as_names",
+    "decide_roles",
+    "given_columns",
+    "read_wish",
+    "wants_sequence",
+]
 
 SEQUENCE = "sequence"
-_ARRAY = "x"  # what arrays without names are called in `schema=`
-_TARGET_NAMES = ("label", "labels", "target", "class", "y")
+TARGET_NAMES = ("label", "labels", "target", "class", "y")
+ARRAY = "x"  # what arrays without names are called in `schema=`
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ def wants_sequence(wish: Wish) -> bool:
     """
     if wish.given is not None:
         return wish.given.input.kind == SEQUENCE
-    return wish.forced.get(_ARRAY) == SEQUENCE
+    return wish.forced.get(ARRAY) == SEQUENCE
 
 
 def decide_roles(
@@ -130,16 +141,16 @@ def decide_roles(
         text = text or given.input.text_columns
         by = given.groups if by is None else by
     asked = {
-        "target": _tuple(target) or gathered.target,
-        "text": _tuple(text) or (() if given else gathered.text),
-        "group": _tuple(group),
-        "time": _tuple(time),
-        "by": _tuple(by),
-        "split": _tuple(split),
+        "target": as_names(target) or gathered.target,
+        "text": as_names(text) or (() if given else gathered.text),
+        "group": as_names(group),
+        "time": as_names(time),
+        "by": as_names(by),
+        "split": as_names(split),
         "schema": tuple(wish.forced),
     }
-    if gathered.sequences is not None:
-        asked["schema"] = tuple(name for name in wish.forced if name != _ARRAY)
+    if gathered.sequences is not None:  # forced columns have become these
+        asked["schema"] = tuple(name for name, kind in wish.forced.items() if kind != SEQUENCE)
     if not asked["text"] and given is None:
         asked["text"] = tuple(n for n, kind in wish.forced.items() if kind == "characters")
     notes: list[str] = []
@@ -190,14 +201,19 @@ def decide_roles(
     )
 
 
-def _tuple(names: str | Sequence[str] | None) -> tuple[str, ...]:
+def as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return one name, several or none as a tuple.
+
+    Args:
+        names: as `load` takes them.
+    """
     if names is None:
         return ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _guess_target(names: Sequence[str], notes: list[str]) -> tuple[str, ...]:
-    found = [name for name in names if name.lower() in _TARGET_NAMES]
+    found = [name for name in names if name.lower() in TARGET_NAMES]
     if len(found) != 1:
         what = f"several could be meant ({', '.join(found)})" if found else "none is called so"
         raise DataError(

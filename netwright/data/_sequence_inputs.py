@@ -38,8 +38,8 @@ def sequence_inputs(
     quarantine.check()
     good = quarantine.good
     steps = np.array([header.steps for header in found])
-    channels = next(header.channels for header, sound in zip(found, good, strict=True) if sound)
-    rate = rate or next(header.rate for header, sound in zip(found, good, strict=True) if sound)
+    channels, own_rate = _sequences.commonest([found[i] for i in np.flatnonzero(good)])
+    rate = rate or own_rate
     notes = _layout_notes(channels, steps[good])
 
     def finish(train: np.ndarray) -> Stored:
@@ -66,11 +66,14 @@ def _set_aside(found: list[_sequences.Header], given: Input | None, quarantine: 
     ]
     reasons = {i: header.trouble for i, header in enumerate(found) if header.trouble}
     if sound:
-        channels = given.shape[0] if given else _sequences.common_channels(sound)
-        whose = "the schema has" if given else "most have"
+        channels, rate = _sequences.commonest(sound)
+        whose = "most have"
+        if given is not None:
+            channels, rate, whose = given.shape[0], given.rate or rate, "the schema has"
         for i, header in enumerate(found):
-            if not header.trouble and header.channels != channels:
-                reasons[i] = f"{header.channels} channels; {whose} {channels}"
+            trouble = header.trouble or _sequences.misfit(header, channels, rate, whose)
+            if trouble:
+                reasons[i] = trouble
     bad = np.zeros(len(good), bool)
     bad[list(reasons)] = True
     quarantine.add(bad, reasons)

@@ -1,10 +1,13 @@
 """Sequences: numbers that follow each other in time, in one or more channels, cut to one length.
 
+Recordings are sequences too: their samples, as `_wav` reads them, with their channels kept apart.
+
 A sequence ends with the last step at which any channel has a value; what is NaN before that is
 missing. The one length is what 99 % of the training rows fit in, at most 16,384 steps: shorter rows
 end in NaN, longer ones are cut.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +19,19 @@ from torch import Tensor
 
 from netwright.data._errors import DataError
 from netwright.data._schema import Input
+from netwright.data._wav import is_recording, read_recording, read_samples
 
 __all__ = [
     "LENGTH",
     "Header",
     "channel_names",
     "coded",
-    "common_channels",
     "common_length",
+    "commonest",
     "decode",
     "encode_sequences",
     "header",
+    "misfit",
     "ragged",
     "statistics",
 ]
@@ -57,10 +62,19 @@ def header(item: Any) -> Header:
     """Look at one sequence.
 
     Args:
-        item: an array, tensor or list of (steps,) or (channels, steps); None is a missing one.
+        item: an array, tensor or list of (steps,) or (channels, steps), or the path or content of
+            a WAV file; None is a missing one.
     """
     if item is None:
         return Header(trouble="the sequence is missing")
+    rate = 0.0
+    if is_recording(item):
+        found = read_recording(item)
+        if isinstance(found, str):
+            return Header(trouble=found)
+        if not found.floats:  # whole numbers are all there
+            return Header(found.channels, found.frames, found.rate)
+        rate, item = float(found.rate), read_samples(item, found, found.frames)
     values = _values(item)
     if isinstance(values, str):
         return Header(trouble=values)
@@ -70,7 +84,7 @@ def header(item: Any) -> Header:
         return Header(trouble=empty)
     if not (np.abs(values[present]) <= _LARGEST).all():
         return Header(trouble="the sequence has a value that is not finite")
-    return Header(len(values), int(np.flatnonzero(present.any(axis=0))[-1]) + 1)
+    return Header(len(values), int(np.flatnonzero(present.any(axis=0))[-1]) + 1, rate)
 
 
 def _values(item: Any) -> np.ndarray | str:
@@ -103,14 +117,34 @@ def ragged(rows: Any) -> bool:
     return len(shapes) > 1 and not any(isinstance(shape, str) for shape in shapes)
 
 
-def common_channels(found: Sequence[Header]) -> int:
-    """Choose how many channels a sequence must have: what most have.
+def commonest(found: Sequence[Header]) -> tuple[int, float]:
+    """Choose the number of channels and the rate that sequences must have: what most have.
 
     Args:
         found: headers of sequences that can be used; at least one.
+
+    Returns:
+        The number of channels, and the rate; 0 if none has one.
     """
-    counts = np.bincount([header.channels for header in found])
-    return int(counts.argmax())
+    channels = Counter(header.channels for header in found).most_common(1)[0][0]
+    rates = Counter(h.rate for h in found if h.rate and h.channels == channels)
+    return channels, rates.most_common(1)[0][0] if rates else 0.0
+
+
+def misfit(found: Header, channels: int, rate: float, whose: str) -> str:
+    """Say how a sequence differs from what it must be like; empty if it does not.
+
+    Args:
+        found: its header.
+        channels: how many it must have.
+        rate: steps a second that it must have, where it has a rate; 0 for any.
+        whose: who has those, for the sentence.
+    """
+    if found.channels != channels:
+        return f"{found.channels} channels; {whose} {channels}"
+    if rate and found.rate and found.rate != rate:
+        return f"{found.rate:,.6g} samples a second; {whose} {rate:,.6g}: resample it first"
+    return ""
 
 
 def common_length(steps: np.ndarray) -> int:
@@ -141,6 +175,11 @@ def decode(item: Any, shape: tuple[int, ...]) -> np.ndarray:
     Returns:
         float32 of that shape; NaN where a value is missing and after the end.
     """
+    if is_recording(item):
+        found = read_recording(item)
+        if isinstance(found, str):  # it was sound when its header was looked at
+            raise DataError(f"{item!s:.80} has been changed while it was read: {found}.")
+        item = read_samples(item, found, shape[1])
     values = _values(item)
     assert isinstance(values, np.ndarray)
     steps = min(shape[1], values.shape[1])
@@ -193,7 +232,8 @@ def encode_sequences(
     """Code new sequences as the network receives them: cut, or padded with NaN, to its length.
 
     Args:
-        sequences: arrays, tensors or lists of (channels, steps), or (steps,) for one channel.
+        sequences: arrays, tensors or lists of (channels, steps), or (steps,) for one channel; or
+            the paths or contents of WAV files.
         inputs: the schema of the input.
 
     Raises:
@@ -204,8 +244,8 @@ def encode_sequences(
     for place, item in enumerate(sequences):
         found = header(item)
         trouble = found.trouble
-        if not trouble and found.channels != channels:
-            trouble = f"the sequence has {found.channels} channels; the schema has {channels}"
+        if not trouble:
+            trouble = misfit(found, channels, inputs.rate, "the schema has")
         if trouble:
             raise DataError(f"Sequence {place}: {trouble}.")
         rows[place] = decode(item, inputs.shape)
