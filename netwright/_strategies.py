@@ -24,6 +24,8 @@ _GLANCE_STEPS = 30  # where the budget counts steps
 # images of up to 28 x 28 pixels, for which a step takes about a second; and proposes so many cells.
 _SHARED, _SHARED_A_SECOND, _FEWEST_SHARED, _PROPOSED = 0.3, 0.25, 20, 4
 _PIXELS = 28 * 28
+_WORD = 3  # a word, or a step of a sequence, costs about as much as so many pixels
+_CHEAPEST = 0.1  # of such a step
 _SHORTEST = 300.0  # seconds
 
 STRATEGIES = {
@@ -34,8 +36,8 @@ STRATEGIES = {
     "ppo": "the same with proximal policy optimisation",
     "progressive": "progressive search with a learned surrogate",
     "bayesian": "Optuna's tree-structured Parzen estimator",
-    "darts": "a gradient through the choice of operations; cells for images",
-    "enas": "a controller over weights that all designs share; cells for images",
+    "darts": "a gradient through the choice of operations; cells",
+    "enas": "a controller over weights that all designs share; cells",
 }
 SPACES = ("macro", "cells")
 
@@ -159,14 +161,13 @@ def _shared(task: Task, limit: Budget, seed: int, name: str) -> Callable[..., St
                 f"`{name}` trains all cells at once before it proposes any; give `budget` at least "
                 f"{_SHORTEST:.0f}s (an hour is better), or take another strategy."
             )
-        n_pixels = math.prod(task.schema.input.shape[1:])
-        steps = limit.seconds * _SHARED_A_SECOND / max(1.0, n_pixels / _PIXELS)
+        steps = limit.seconds * _SHARED_A_SECOND / _cost_of_sharing(task.schema)
     steps = max(_FEWEST_SHARED, round(steps))
 
     def share(
         designs: Sequence[Design], *, requirements: Sequence[Requirement], metric: str
     ) -> Strategy:
-        (taught,) = harden((Design("", "cells", recipe=plain.recipe),), requirements)
+        (taught,) = harden((Design("", plain.family, recipe=plain.recipe),), requirements)
         space = cell_space(task.schema, recipe=taught.recipe)
         make = partial(makers[name], train=task.train, schema=task.schema, steps=steps)
         return PortfolioEvolution(
@@ -181,8 +182,19 @@ def _shared(task: Task, limit: Budget, seed: int, name: str) -> Callable[..., St
 def _space(schema: Schema, name: str) -> Any:
     from netwright.design.spaces import cell_space, joined, macro_space, recipe_decisions
 
-    architectures = macro_space(schema) if name == "macro" else cell_space(schema, widths=(8, 16))
-    return joined(architectures, recipe_decisions(schema))
+    if name == "macro":
+        return joined(macro_space(schema), recipe_decisions(schema))
+    (width,) = cell_space(schema).widths
+    return joined(cell_space(schema, widths=(width, 2 * width)), recipe_decisions(schema))
+
+
+def _cost_of_sharing(schema: Schema) -> float:
+    """What a step of all cells at once costs, in steps on images of 28 x 28 pixels."""
+    shape = schema.input.shape
+    if schema.input.kind == "image":
+        return max(1.0, math.prod(shape[1:]) / _PIXELS)
+    length = 0 if schema.input.kind == "table" else shape[-1]
+    return max(_CHEAPEST, _WORD * length / _PIXELS)
 
 
 def _require(name: str, known: Sequence[str] | dict[str, str], kind: str) -> None:

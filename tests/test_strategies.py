@@ -1,10 +1,14 @@
 """Which search `build` takes, when nobody names one and by name."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 import netwright as nw
 from netwright import _strategies
 from netwright._strategies import STRATEGIES, strategy_for
+from netwright.data import Schema, TensorSplit
 from netwright.design import SuccessiveHalving, build_network, portfolio
 from netwright.design._harden import HardenedSpace
 from netwright.design.spaces import joined, macro_space, recipe_decisions
@@ -12,6 +16,8 @@ from netwright.design.strategies import PortfolioEvolution
 from netwright.learn import Budget
 from netwright.measure import proportion
 from netwright.requirement import Requirement
+
+from .design.samples import CLASS, INPUTS, rows_for
 
 
 @pytest.fixture(scope="module", params=["digits", "iris"])
@@ -116,11 +122,29 @@ def test_what_does_not_fit_is_said(name, space, says):
         strategy_for(nw.load("digits", seed=0), Budget(steps=90), 0, name=name, space=space)
 
 
-def test_tables_have_no_cells():
-    iris = nw.load("iris", seed=0)
-    for name, space in (("random", "cells"), ("darts", None)):
-        with pytest.raises(ValueError, match="image"):
-            strategy_for(iris, Budget(steps=90), 0, name=name, space=space)
+@pytest.mark.parametrize("name", ["random", "darts"])
+def test_tables_have_cells_too(name, few_shared_steps):
+    make = strategy_for(nw.load("iris", seed=0), Budget(steps=9), 0, name=name, space="cells")
+    asked = asked_of(make((), requirements=(), metric="accuracy"))
+    assert {c.design.family for c in asked} == {"table_cells"}
+
+
+@pytest.mark.parametrize(
+    ("name", "space"), [("evolution", "macro"), ("bayesian", "cells"), ("enas", "cells")]
+)
+def test_sequences_and_texts_are_searched_as_images_are(name, space, few_shared_steps):
+    families = {"sequence": {"macro": "macro_sequence", "cells": "sequence_cells"},
+                "text": {"macro": "text_", "cells": "text_cells"}}  # fmt: skip
+    for where in ("sequence 2x24", "text"):
+        schema = Schema(INPUTS[where], CLASS)
+        x = rows_for(schema, 12, torch.Generator().manual_seed(0))
+        train = TensorSplit(x, torch.arange(12) % 3, torch.arange(12))
+        drawn = replace(nw.load("iris", seed=0), schema=schema, train=train)
+        make = strategy_for(drawn, Budget(steps=9), 0, name=name, space=space)
+        asked = asked_of(make((), requirements=(), metric="accuracy"))
+        wanted = families[schema.input.kind][space]
+        assert all(c.design.family.startswith(wanted) for c in asked)
+        build_network(asked[-1].design, schema, seed=0)
 
 
 @pytest.mark.parametrize("name", ["darts", "enas"])

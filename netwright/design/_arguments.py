@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from netwright import nn as layers
-from netwright.design.families._cells import Cell, CellStack
+from netwright.design.families._cell_graph import Cell, CellStack
 from netwright.design.families._macro_layers import SkipStack
+from netwright.design.families._steps import EmbedWords, StackOverSteps, StackOverWords
 from netwright.design.families._tabm import Ensemble
 from netwright.design.families._tiny_cells import TinyCell
 from netwright.design.spaces._operations import ResidualRow
@@ -169,6 +170,11 @@ def _text_convolution(m: Any) -> Arguments:
     return [m.embedding.num_embeddings, m.embedding.embedding_dim], named
 
 
+def _embed_words(m: Any) -> Arguments:
+    sizes = [m.embedding.num_embeddings, m.embedding.embedding_dim]
+    return sizes, _changed({"p_drop": 0.0}, p_drop=m.drop.p)
+
+
 def _gru(m: Any) -> Arguments:
     named = {"hidden": m.recurrence.hidden_size, "p_drop": m.drop.p}
     return [m.embedding.num_embeddings, m.embedding.embedding_dim], named
@@ -208,9 +214,12 @@ def _scaled(m: Any) -> Arguments:
 _OWN: dict[type, Callable[[Any], Arguments]] = {
     Cell: lambda m: ([m.inputs, [tuple(pair) for pair in m.nodes], dict(m.adapt.items())], {}),
     CellStack: lambda m: ([list(m.cells)], {}),
+    EmbedWords: _embed_words,
     Ensemble: _ensemble,
     ResidualRow: _residual_row,
     SkipStack: lambda m: ([list(m.layers), m.skips, dict(m.shrink.items())], {}),
+    StackOverSteps: lambda m: ([m.front, m.stack], {}),
+    StackOverWords: lambda m: ([m.front, m.stack], {}),
     TinyCell: lambda m: ([dict(m.edges.items())], {}),
     layers.Around: _around,
     layers.BandDropout: lambda m: ([m.n_mask], {}),

@@ -13,7 +13,7 @@ from netwright.data._schema import Schema
 from netwright.design._build_network import build_network
 from netwright.design._design import Design
 from netwright.design._draw_graph import Graph, draw_graph, graph_of, height_of
-from netwright.design.families._cells import Cell
+from netwright.design.families._cell_graph import Cell
 from netwright.design.families._macro_layers import SkipStack
 from netwright.design.families._tiny_cells import TinyCell
 
@@ -306,8 +306,8 @@ def _convolution(module: nn.Conv1d | nn.Conv2d) -> str:
     return f"{size} convolution{alone}, {module.out_channels} channels{halved}"
 
 
-def _pool(module: nn.Module, what: str, of: str) -> str:
-    size, stride = (v if isinstance(v, int) else v[0] for v in (module.kernel_size, module.stride))  # type: ignore
+def _pool(module: Any, what: str, of: str) -> str:
+    size, stride = (v if isinstance(v, int) else v[0] for v in (module.kernel_size, module.stride))
     over = f"{size}×{size} {of}" if of == "pixels" else f"{size} {of}"
     return f"{what} over {over}" + (", halves" if stride == 2 else "")
 

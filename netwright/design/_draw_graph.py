@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from html import escape
-from itertools import chain
+from typing import Any
 
 from torch import nn
 
 from netwright import nn as layers
-from netwright.design.families._cells import Cell
+from netwright.design.families._cell_graph import Cell
 from netwright.design.families._tiny_cells import TinyCell
+from netwright.design.spaces._operations import ResidualRow
 
 __all__ = ["Graph", "draw_graph", "graph_of", "height_of"]
 
@@ -143,18 +144,37 @@ def _name(layer: nn.Module) -> str:
     """Name an operation in a few letters."""
     if isinstance(layer, nn.Identity):
         return "as it is"
-    if isinstance(layer, nn.AvgPool2d):
-        return f"mean {layer.kernel_size}×{layer.kernel_size}"
-    if isinstance(layer, nn.MaxPool2d):
-        return f"max {layer.kernel_size}×{layer.kernel_size}"
+    if isinstance(layer, nn.AvgPool1d | nn.AvgPool2d):
+        return f"mean {_size(layer)}"
+    if isinstance(layer, nn.MaxPool1d | nn.MaxPool2d):
+        return f"max {_size(layer)}"
     if isinstance(layer, layers.Separable):
         return "separable 3×3"
-    if isinstance(layer, layers.ConvNorm):
-        side = layer[0].kernel_size[0]  # type: ignore[index]
-        return f"conv {side}×{side}"
+    if isinstance(layer, layers.ConvNorm | layers.ConvNorm1d):
+        return f"conv {_size(layer[0])}"
+    if isinstance(layer, ResidualRow):
+        return "residual"
     if isinstance(layer, nn.Sequential):
-        inner = list(chain.from_iterable([_name(each)] for each in layer))
-        if inner == ["conv 5×5", "conv 1×1"]:
-            return "separable 5×5"
-        return " + ".join(inner)
+        return _chain(list(layer))
     return type(layer).__name__
+
+
+def _chain(inside: list[nn.Module]) -> str:
+    first, last = inside[0], inside[-1]
+    if isinstance(first, layers.ConvNorm | layers.ConvNorm1d) and len(inside) == 2:
+        return f"separable {_size(first[0])}"
+    if isinstance(first, nn.Linear):
+        between = [type(each) for each in inside[1:] if each is not last]
+        return {(): "linear", (nn.BatchNorm1d,): "linear, normed"}.get(tuple(between), "narrow")
+    shown = [each for each in inside if not isinstance(each, nn.ConstantPad1d)]
+    return " + ".join(map(_name, shown))
+
+
+def _size(layer: Any) -> str:
+    """The size of a window: 3×3 pixels, 3 steps, or 3 steps that are 2 apart."""
+    sizes = layer.kernel_size
+    if isinstance(layer, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d):
+        return "×".join(map(str, (sizes, sizes) if isinstance(sizes, int) else sizes))
+    size = sizes if isinstance(sizes, int) else sizes[0]
+    apart = layer.dilation[0] if isinstance(layer, nn.Conv1d) else 1
+    return f"{size} by {apart}" if apart > 1 else str(size)

@@ -251,6 +251,17 @@ def _product(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Tensor | 
     return recorder.made(run(a), (torch.minimum(*ends), torch.maximum(*ends)), (a,), "affine", run)
 
 
+def _chosen(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    """One of two values, by what does not depend on the input."""
+    condition, *both = args
+    if kwargs or len(both) != 2 or recorder.follows(condition):
+        return None
+    ends = [recorder.of(v) if recorder.follows(v) else (v, v) for v in both]
+    sources, run = _with_constants(recorder, both, partial(func, condition))
+    low, high = (func(condition, *side) for side in zip(*ends, strict=True))
+    return recorder.made(func(*args), (low, high), sources, "affine", run)
+
+
 def _negative(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Tensor | None:
     low, high = recorder.of(args[0])
     return recorder.made(-args[0], (-high, -low), args[:1], "affine", torch.neg)
@@ -353,14 +364,14 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 _ASKING = frozenset(
-    "__len__ dim empty_like is_floating_point new_ones new_zeros numel ones_like rand_like "
+    "__len__ dim empty_like is_floating_point isnan new_ones new_zeros numel ones_like rand_like "
     "randn_like size stride zeros_like".split()
-)  # what does not tell the values themselves
+)  # what does not tell the values themselves; what is missing is so all over the box
 _NAMES = {functional.max_pool1d: "max_pool1d", functional.max_pool2d: "max_pool2d"}
 _GROW = (
     "__getitem__ adaptive_avg_pool1d adaptive_avg_pool2d avg_pool1d avg_pool2d clone contiguous "
-    "double expand flatten float mean movedim permute reshape squeeze sum to transpose unflatten "
-    "unsqueeze view"
+    "double expand flatten float mean movedim pad permute reshape squeeze sum to transpose "
+    "unflatten unsqueeze view"
 )
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(_GROW.split(), _growing),
@@ -378,4 +389,5 @@ _RULES: dict[str, Rule] = {
     "relu": _rising("lines", _hinge),
     "sigmoid": _rising("lines", _sigmoid),
     "tanh": _rising("lines", _tanh),
+    "where": _chosen,
 }

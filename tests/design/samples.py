@@ -65,6 +65,15 @@ FAMILIES = {
         ],
         "number_width": 3,
     },
+    "macro_sequence": {
+        "layers": [
+            {"operation": "maxpool3", "width": 4, "stride": 2},
+            {"operation": "sep5", "width": 5, "stride": 2},
+            {"operation": "avgpool3", "width": 6, "skips": [0]},
+            {"operation": "dil3by2", "width": 6, "skips": [0, 1]},
+        ],
+        "p_drop": 0.1,
+    },
     "plain_cnn": {"widths": [4, 6], "strides": [1, 2], "hidden": 7, "p_drop": 0.1},
     "reduced": {
         "base": "small_cnn",
@@ -79,6 +88,12 @@ FAMILIES = {
         },
     },
     "residual_cnn": {"widths": [4, 8], "blocks": [0, 1], "squeeze": True, "p_drop_block": 0.1},
+    "sequence_cells": {
+        "normal": [[0, "sep5", 1, "identity"], [2, "dil3by4", 1, "maxpool3"]],
+        "reduction": [[1, "identity", 1, "sep9"], [1, "avgpool3", 2, "conv3"]],
+        "width": 4,
+        "p_drop": 0.1,
+    },
     "sequence_gru": {"width": 5, "hidden": 4, "stride": 2},
     "sequence_inception": {"width": 3, "n_blocks": 1, "depth": 2, "kernels": [7, 3], "stem": 4},
     "sequence_mlp": {"width": 6},
@@ -92,9 +107,20 @@ FAMILIES = {
         "n_mask": 2,
     },
     "small_cnn": {"stem": 4, "widths": [6, 8], "strides": [2, 1], "p_drop": 0.1},
+    "table_cells": {
+        "normal": [[0, "linear", 1, "residual"], [2, "narrow", 1, "normal"]],
+        "width": 8,
+        "number_width": 3,
+    },
     "table_mlp": {"width": 8, "depth": 1, "numbers": "periodic", "number_width": 3},
     "tabm": {"width": 8, "depth": 1, "n_members": 3, "number_width": 3},
     "text_bag": {"width": 6, "longest": 3, "n_buckets": 32, "hidden": 5},
+    "text_cells": {
+        "normal": [[0, "conv3", 1, "identity"], [2, "conv1", 2, "maxpool3"]],
+        "reduction": [[0, "avgpool3", 1, "conv5"]],
+        "width": 6,
+        "n_reductions": 1,
+    },
     "text_cnn": {"width": 6, "n_filters": 4, "windows": [2, 3]},
     "text_gru": {"width": 6, "hidden": 5},
     "text_linear": {"longest": 2, "n_buckets": 32},
@@ -112,7 +138,7 @@ KIND = {
 }
 KIND |= {"residual_cnn": "image", "small_cnn": "image", "tabm": "table", "tiny_cells": "image"}
 KIND |= {"cells": "image", "plain_cnn": "image", "macro_cnn": "image", "macro_mlp": "table"}
-KIND |= {"reduced": "image"}
+KIND |= {"reduced": "image", "macro_sequence": "sequence"}
 
 
 def reads(family: str, where: str) -> bool:

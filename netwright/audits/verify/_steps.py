@@ -83,13 +83,15 @@ def read_program(graph: Graph) -> Program:
     source, target = graph.inputs[0].name, graph.outputs[0].name
     reading = Reading(dict(graph.initializers), unit=_unit(graph))
     reading.rows = any(n.op == "Transpose" and n.get("perm", (1,))[0] for n in graph.nodes)
-    shapes = [n for n in graph.nodes if n.op == "Shape"]
-    if reading.rows or shapes:
+    ops = {n.op for n in graph.nodes}
+    if reading.rows or ops & {"Shape", "IsNaN"}:
         probe = _probe(graph)
-        reading.rows |= bool(shapes) and probe is not None
-        if probe is not None:
+        reading.rows |= "Shape" in ops and probe is not None
+        if probe is not None and (reading.rows or "Shape" in ops):
             _refuse_mixed(graph, probe)
             _note_shapes(graph, probe[:1], reading)
+        if probe is not None and "IsNaN" in ops and ops <= set(OPERATORS):
+            _note_present(graph, probe[:1], reading)
     return _program(list(graph.nodes), graph, source, target, reading)
 
 
@@ -143,7 +145,7 @@ def _program(
     moving, refused = {source}, []
     for node in nodes:
         reading.makers.update(dict.fromkeys(node.outputs, node))
-        if node.op == "Shape" and node.outputs[0] in reading.constants:
+        if node.outputs[0] in reading.constants:  # noted before
             continue
         if node.op == "CastLike" and node.inputs[0] in reading.constants:
             reading.constants[node.outputs[0]] = reading.constants[node.inputs[0]]
@@ -213,6 +215,24 @@ def _note_shapes(graph: Graph, row: Tensor, reading: Reading) -> None:
     for node, made in _traced(graph, row):
         if node.op == "Shape":
             reading.constants[node.outputs[0]] = made[0]
+
+
+def _note_present(graph: Graph, row: Tensor, reading: Reading) -> None:
+    """Take what depends on nothing but which numbers are missing from a run without missing ones.
+
+    Of a box, whose every number is finite, it is the same for all inputs. What is missing itself,
+    and what chooses by it, is read as `Reading.never` says.
+    """
+    fixed, missing, settled = set(reading.constants), set(), set()
+    for node, made in _traced(graph, row):
+        inputs = {name for name in node.inputs if name}
+        if node.op == "IsNaN" or (node.op == "Cast" and inputs <= missing):
+            missing.update(node.outputs)
+        elif inputs <= fixed:
+            fixed.update(node.outputs)
+        elif inputs <= fixed | missing | settled:
+            settled.update(node.outputs)
+            reading.constants.update(zip(node.outputs, made, strict=False))
 
 
 def _traced(graph: Graph, x: Tensor) -> list[tuple[Node, tuple[Tensor, ...]]]:

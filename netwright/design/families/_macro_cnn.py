@@ -20,7 +20,6 @@ from netwright.design.families._ends import (
     require_kind,
 )
 from netwright.design.families._macro_layers import read_layers
-from netwright.design.spaces._operations import operation
 from netwright.nn import GlobalPool
 
 __all__ = ["macro_cnn"]
@@ -52,11 +51,7 @@ def macro_cnn(
         ValueError: if the input is no image, or a layer is not described as above.
     """
     require_kind(schema, "image", "macro_cnn")
-
-    def build(name: str, n_in: int, n_out: int, stride: int) -> nn.Module:
-        return operation(name, "image").build(n_in, n_out, stride)
-
-    stack, channels = read_layers(layers, build, schema.input.shape[0])
+    stack, channels = read_layers(layers, "image", schema.input.shape[0])
     return assemble(
         ("normalise", first_image_layer(schema)),
         ("stack", stack),

@@ -1,11 +1,18 @@
-"""A stack of layers with skip connections: each layer reads the one before and any further back."""
+"""A stack of layers with skip connections: each layer reads the one before and any further back.
 
-from collections.abc import Callable, Mapping, Sequence
+Steps and words end with their example: a mask says where, and what lies behind is 0 before every
+layer, so that it does not matter how far an example is padded.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from netwright.design.families._steps import at_steps
+from netwright.design.spaces._operations import Kind, halving, operation
 
 __all__ = ["SkipStack", "read_layers"]
 
@@ -15,8 +22,8 @@ class SkipStack(nn.Module):
 
     Attributes:
         layers: the layers.
-        shrink: for each skip connection that crosses a halving, the mean over pixels that makes it
-            fit, by its ends, for example `shrink["0-2"]`.
+        shrink: for each skip connection that crosses a halving, the means that make it fit, by its
+            ends, for example `shrink["0-2"]`.
         skips: for each layer, which earlier ones it reads besides the one before, counted from 0.
     """
 
@@ -39,16 +46,22 @@ class SkipStack(nn.Module):
         self.shrink = nn.ModuleDict(dict(shrink))
         self.skips = [tuple(each) for each in skips]
 
-    def forward(self, x: Float[Tensor, "batch *rest"]) -> Float[Tensor, "batch *out_rest"]:
-        """Return the last layer's output."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels *size"],
+        mask: Float[Tensor, "batch 1 steps"] | None = None,
+    ) -> Float[Tensor, "batch out_channels *out_size"]:
+        """Return the last layer's output; `mask` is 0 behind the end of an example."""
         outputs = []
         for number, (layer, skips) in enumerate(zip(self.layers, self.skips, strict=True)):
             read = [x]
             for place in skips:
                 name = f"{place}-{number}"
                 skipped = outputs[place]
-                read.append(self.shrink[name](skipped) if name in self.shrink else skipped)
-            x = layer(torch.cat(read, dim=1) if len(read) > 1 else x)
+                for halve in self.shrink[name] if name in self.shrink else ():  # type: ignore
+                    skipped = at_steps(halve(skipped), mask)
+                read.append(skipped)
+            x = at_steps(layer(torch.cat(read, dim=1) if len(read) > 1 else x), mask)
             outputs.append(x)
         return x
 
@@ -58,13 +71,13 @@ class SkipStack(nn.Module):
 
 
 def read_layers(
-    layers: Sequence[Mapping[str, Any]], build: Callable[..., nn.Module], n_in: int
+    layers: Sequence[Mapping[str, Any]], kind: Kind, n_in: int
 ) -> tuple[SkipStack, int]:
     """Build a stack from its description.
 
     Args:
         layers: for each layer "operation", "width", and optionally "stride" (1) and "skips" ([]).
-        build: makes a layer from the operation's name, channels in and out, and the stride.
+        kind: of what the layers work on.
         n_in: channels or features that come in.
 
     Returns:
@@ -82,7 +95,9 @@ def read_layers(
     shrink: dict[str, nn.Module] = {}
     wiring: list[Sequence[int]] = []
     for number, layer in enumerate(layers):
-        operation, width, stride, skips = _entries(layer, number)
+        name, width, stride, skips = _entries(layer, number)
+        if kind == "row" and stride != 1:
+            raise ValueError(f"Rows have no size to halve: `stride` must be 1; got {stride}.")
         halved = halvings[-1] if halvings else 0
         incoming = widths[-1] if widths else n_in
         for place in skips:
@@ -90,12 +105,9 @@ def read_layers(
             missing = halved - halvings[place]
             if missing:
                 shrink[f"{place}-{number}"] = nn.Sequential(
-                    *(
-                        nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
-                        for _ in range(missing)
-                    )
+                    *(halving(kind) for _ in range(missing))
                 )
-        built.append(build(operation, incoming, width, stride))
+        built.append(operation(name, kind).build(incoming, width, stride))
         widths.append(width)
         halvings.append(halved + (stride == 2))
         wiring.append(skips)

@@ -15,7 +15,6 @@ from netwright.data._schema import Schema
 from netwright.design.families._ends import assemble, last_layers, require_kind
 from netwright.design.families._macro_layers import read_layers
 from netwright.design.families._numbers import encoder_of_numbers
-from netwright.design.spaces._operations import operation
 from netwright.nn import TableEncoder
 
 __all__ = ["macro_mlp"]
@@ -56,11 +55,5 @@ def macro_mlp(
         encode_numbers=encoder_of_numbers(numbers, number_width),
         category_width=category_width,
     )
-
-    def build(name: str, n_in: int, n_out: int, stride: int) -> nn.Module:
-        if stride != 1:
-            raise ValueError(f"Rows have no size to halve: `stride` must be 1; got {stride}.")
-        return operation(name, "row").build(n_in, n_out, 1)
-
-    stack, features = read_layers(layers, build, encoder.out_features)
+    stack, features = read_layers(layers, "row", encoder.out_features)
     return assemble(("encode", encoder), ("stack", stack), *last_layers(schema, features, p_drop))

@@ -1,9 +1,10 @@
 """Spaces: which designs a search strategy may propose.
 
 Which one? `macro_space` has whole networks for every kind of input and is the one to begin with.
-`cell_space` has small graphs that are stacked, for images: fewer decisions, deeper networks, and
-what is found for few cells can be stacked higher. `joined` adds the training's own decisions to
-either. `tiny_cell_space` is small enough to be trained one and all: strategies are compared on it.
+`cell_space` has small graphs that are stacked, of convolutions over pixels, steps or words, or of
+layers on rows: fewer decisions, deeper networks, and what is found for few cells can be stacked
+higher. `joined` adds the training's own decisions to either. `tiny_cell_space`, for images, is
+small enough to be trained one and all: strategies are compared on it.
 The table of operations says what each can be used for; spaces propose those that can be trained,
 exported, verified and compressed.
 """
@@ -12,6 +13,7 @@ from netwright.design.spaces._cell import CellSpace, cell_space, codes_of_cells,
 from netwright.design.spaces._macro import (
     ImageMacroSpace,
     RowMacroSpace,
+    SequenceMacroSpace,
     TextMacroSpace,
     macro_space,
 )
@@ -19,6 +21,7 @@ from netwright.design.spaces._operations import (
     IMAGE_OPERATIONS,
     NONE,
     ROW_OPERATIONS,
+    SEQUENCE_OPERATIONS,
     Operation,
     operation,
     usable,
@@ -38,6 +41,8 @@ __all__ = [
     "JoinedSpace",
     "Operation",
     "RowMacroSpace",
+    "SEQUENCE_OPERATIONS",
+    "SequenceMacroSpace",
     "Space",
     "TextMacroSpace",
     "TinyCellSpace",

@@ -5,25 +5,69 @@ Paper:    Zoph, Vasudevan, Shlens, Le. Learning Transferable Architectures for S
           decided node by node).
           Liu et al. Progressive Neural Architecture Search. ECCV 2018, arXiv:1712.00559, section
           3.1 (nodes that add; the encoding of a node).
-Departs:  see `families.cells`; two inputs or nodes that change places make no other cell.
+Departs:  see `families.cells`; two inputs or nodes that change places make no other cell; beside
+          images, cells may work on rows of tables, on the steps of sequences and on words.
 Notation: node b = (I1, O1, I2, O2) in the order (I1, O1), (I2, O2); `n_nodes` = B.
 """
 
 import functools
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netwright.data._schema import Schema
 from netwright.design._design import Design
-from netwright.design.spaces._operations import operation, usable
+from netwright.design.spaces._operations import Kind, operation, usable
 from netwright.design.spaces._space import Code, Decision, require_code
 from netwright.learn._recipe import Recipe
 
 __all__ = ["CellSpace", "cell_space", "codes_of_cells", "fold_cell"]
 
-_RECIPE = Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
 _STATES = ("cell before the last", "last cell")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """How cells of one kind are stacked and trained unless it is said otherwise."""
+
+    family: str
+    kind: Kind
+    width: int
+    n_normal: int
+    n_reductions: int
+    recipe: Recipe
+
+
+_STACKS = {
+    "image": _Stack(
+        "cells", "image", 8, 1, 1, Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
+    ),
+    "table": _Stack(
+        "table_cells",
+        "row",
+        32,
+        2,
+        0,
+        Recipe(learning_rate=2.5e-3, weight_decay=0.05, batch_size=64),
+    ),
+    "text": _Stack(
+        "text_cells",
+        "sequence",
+        32,
+        1,
+        0,
+        Recipe(learning_rate=3e-3, weight_decay=0.01, batch_size=64),
+    ),
+    "sequence": _Stack(
+        "sequence_cells",
+        "sequence",
+        16,
+        1,
+        1,
+        Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64),
+    ),
+}
 
 
 class CellSpace:
@@ -31,9 +75,12 @@ class CellSpace:
 
     Attributes:
         decisions: for each cell and node an input, an operation, and both again; then the width.
+        family: of its designs.
+        kind: of what the cells work on.
         kinds: of the cells that there are: "normal", "reduction".
         n_nodes: nodes of each cell.
         operations: names to choose from.
+        widths: channels of each node to choose from.
         n_normal: normal cells in a row.
         n_reductions: reduction cells.
         recipe: how every design is trained.
@@ -48,6 +95,8 @@ class CellSpace:
         n_normal: int,
         n_reductions: int,
         recipe: Recipe,
+        family: str = "cells",
+        kind: Kind = "image",
     ) -> None:
         """List the decisions; arguments are those of `cell_space`.
 
@@ -58,7 +107,11 @@ class CellSpace:
             n_normal: normal cells in a row.
             n_reductions: reduction cells.
             recipe: how every design is trained.
+            family: of its designs.
+            kind: of what the cells work on.
         """
+        self.family = family
+        self.kind: Kind = kind
         self.n_nodes, self.operations = n_nodes, tuple(operations)
         self.n_normal, self.n_reductions, self.recipe = n_normal, n_reductions, recipe
         cells = (("normal", n_normal), ("reduction", n_reductions))
@@ -72,7 +125,7 @@ class CellSpace:
                 found.append(Decision(name, self.operations))
         if len(widths) > 1:
             found.append(Decision("width", tuple(widths), ordered=True))
-        self._widths: tuple[int, ...] = tuple(widths)
+        self.widths: tuple[int, ...] = tuple(widths)
         self.decisions: tuple[Decision, ...] = tuple(found)
 
     def design(self, code: Code) -> Design:
@@ -86,15 +139,16 @@ class CellSpace:
         """
         code = self.canonical(code)
         graphs = {kind: self.nodes(code, kind) for kind in self.kinds}
-        width = self._widths[code[-1] if len(self._widths) > 1 else 0]
+        width = self.widths[code[-1] if len(self.widths) > 1 else 0]
         parameters: dict[str, Any] = {
             **graphs,
             "width": width,
             "n_normal": self.n_normal,
-            "n_reductions": self.n_reductions,
         }
+        if self.kind != "row":  # which cannot be halved
+            parameters["n_reductions"] = self.n_reductions
         shown = ", ".join(f"{kind} {_text(nodes)}" for kind, nodes in graphs.items())
-        return Design(f"cells of width {width}: {shown}", "cells", parameters, self.recipe)
+        return Design(f"cells of width {width}: {shown}", self.family, parameters, self.recipe)
 
     def canonical(self, code: Code) -> Code:
         """Order the inputs of each node, and the nodes, in the one way that stands for all.
@@ -132,15 +186,17 @@ def cell_space(
     *,
     n_nodes: int = 3,
     operations: Sequence[str] | None = None,
-    widths: Sequence[int] = (8,),
-    n_normal: int = 1,
-    n_reductions: int = 1,
-    recipe: Recipe = _RECIPE,
+    widths: Sequence[int] | None = None,
+    n_normal: int | None = None,
+    n_reductions: int | None = None,
+    recipe: Recipe | None = None,
 ) -> CellSpace:
     """Make the space of networks of stacked cells.
 
+    What is not given is chosen for the kind of input: cells for tables and texts are not halved.
+
     Args:
-        schema: of the task; an image input.
+        schema: of the task.
         n_nodes: nodes of each cell.
         operations: names from the table of operations; by default all that can be trained,
             exported, verified and compressed.
@@ -150,22 +206,25 @@ def cell_space(
         recipe: how every design is trained.
 
     Raises:
-        ValueError: if the input is no image, an operation is unknown, or there is no node, width or
-            cell.
+        ValueError: if an operation is unknown, there is no node, width or cell, or rows of a table
+            should be halved.
     """
-    if schema.input.kind != "image":
-        raise ValueError(
-            f"`cell_space` needs image inputs; the task's are of kind `{schema.input.kind}`. "
-            f"`macro_space` has designs for every kind."
-        )
-    names = usable("image") if operations is None else tuple(operations)
+    usual = _STACKS[schema.input.kind]
+    names = usable(usual.kind) if operations is None else tuple(operations)
     for name in names:
-        operation(name, "image")
+        operation(name, usual.kind)
+    widths = (usual.width,) if widths is None else widths
+    n_normal = usual.n_normal if n_normal is None else n_normal
+    n_reductions = usual.n_reductions if n_reductions is None else n_reductions
     if n_nodes < 1 or not names or not widths or n_normal < 0 or n_normal + n_reductions < 1:
         raise ValueError(
             f"`n_nodes`, `operations`, `widths` and the cells must not be empty; got {n_nodes} "
             f"nodes, {len(names)} operations, {len(widths)} widths, {n_normal} normal cells and "
             f"{n_reductions} reductions."
+        )
+    if usual.kind == "row" and n_reductions:
+        raise ValueError(
+            f"`n_reductions` must be 0 for rows, which cannot be halved; got {n_reductions}."
         )
     return CellSpace(
         n_nodes=n_nodes,
@@ -173,7 +232,9 @@ def cell_space(
         widths=widths,
         n_normal=n_normal,
         n_reductions=n_reductions,
-        recipe=recipe,
+        recipe=recipe or usual.recipe,
+        family=usual.family,
+        kind=usual.kind,
     )
 
 

@@ -4,8 +4,9 @@ Paper:    Zoph, Le. Neural Architecture Search with Reinforcement Learning. ICLR
           arXiv:1611.01578, section 3 (kernel size, filters, stride and skip connections, layer by
           layer; figure 4 for the anchor points).
 Departs:  the number of layers is the first decision instead of growing with the search; each layer
-          reads the one before; for rows, a layer has no kernel or stride; for texts, the decisions
-          are the parameters of the text families.
+          reads the one before; for rows, a layer has no kernel or stride; for sequences, kernels
+          have one dimension, and none ends in a recurrence, which has no bounds (see
+          `_operations`); for texts, the decisions are the parameters of the text families.
 Notation: a skip decision (layer i, layer j) = the anchor point j of layer i.
 """
 
@@ -14,13 +15,27 @@ from typing import Any
 
 from netwright.data._schema import Schema
 from netwright.design._design import Design
+from netwright.design.spaces._layered import (
+    cut,
+    layer_decisions,
+    layers_of,
+    name_of,
+    still_strides,
+)
 from netwright.design.spaces._operations import usable
 from netwright.design.spaces._space import Code, Decision, require_code
 from netwright.learn._recipe import Recipe
 
-__all__ = ["ImageMacroSpace", "RowMacroSpace", "TextMacroSpace", "macro_space"]
+__all__ = [
+    "ImageMacroSpace",
+    "RowMacroSpace",
+    "SequenceMacroSpace",
+    "TextMacroSpace",
+    "macro_space",
+]
 
 _IMAGE_RECIPE = Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
+_SEQUENCE_RECIPE = Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
 _ROW_RECIPE = Recipe(learning_rate=2.5e-3, weight_decay=5e-2, batch_size=64)
 
 
@@ -49,7 +64,7 @@ class ImageMacroSpace:
         self._side = max(schema.input.shape[1:])
         self._recipe = recipe
         names = operations or [name for name in usable("image") if name != "identity"]
-        self.decisions: tuple[Decision, ...] = _layer_decisions(
+        self.decisions: tuple[Decision, ...] = layer_decisions(
             depths,
             Decision("operation", tuple(names)),
             Decision("width", tuple(widths), ordered=True),
@@ -66,8 +81,8 @@ class ImageMacroSpace:
             ValueError: if it is no code of this space.
         """
         code = self.canonical(code)
-        layers = _layers(self.decisions, code)
-        return Design(_name(layers), "macro_cnn", {"layers": layers}, self._recipe)
+        layers = layers_of(self.decisions, code)
+        return Design(name_of(layers), "macro_cnn", {"layers": layers}, self._recipe)
 
     def canonical(self, code: Code) -> Code:
         """Set to 0 what does not matter: layers beyond the last, and strides of a single pixel.
@@ -79,16 +94,71 @@ class ImageMacroSpace:
             ValueError: if it is no code of this space.
         """
         require_code(self, code)
-        chosen = list(_cut(self.decisions, code))
-        side = self._side
-        for place, decision in enumerate(self.decisions):
-            if not decision.name.endswith("stride"):
-                continue
-            if side == 1:
-                chosen[place] = 0
-            elif decision.options[chosen[place]] == 2:
-                side = (side + 1) // 2
-        return tuple(chosen)
+        return still_strides(self.decisions, cut(self.decisions, code), self._side)
+
+
+class SequenceMacroSpace:
+    """Networks of convolutions over the steps of sequences, layer by layer; see `macro_space`."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        depths: Sequence[int] = (2, 3, 4, 5, 6),
+        widths: Sequence[int] = (16, 32, 64, 128),
+        operations: Sequence[str] | None = None,
+        recipe: Recipe = _SEQUENCE_RECIPE,
+    ) -> None:
+        """List the decisions.
+
+        Args:
+            schema: of the task; a sequence input.
+            depths: numbers of layers to choose from, increasing.
+            widths: channels to choose from, increasing.
+            operations: names from the table of operations on sequences; by default all that do more
+                than pass on.
+            recipe: how every design is trained.
+        """
+        self._steps = schema.input.shape[1]
+        self._recipe = recipe
+        names = operations or [name for name in usable("sequence") if name != "identity"]
+        layered = layer_decisions(
+            depths,
+            Decision("operation", tuple(names)),
+            Decision("width", tuple(widths), ordered=True),
+            Decision("stride", (1, 2), ordered=True),
+        )
+        p_drop = Decision("p_drop", (0.0, 0.2, 0.5), ordered=True)
+        self.decisions: tuple[Decision, ...] = (p_drop, *layered)
+
+    def design(self, code: Code) -> Design:
+        """Describe the network of a code; equal networks have equal designs.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        code = self.canonical(code)
+        layers = layers_of(self.decisions[1:], code[1:])
+        p_drop = self.decisions[0].options[code[0]]
+        parameters = {"layers": layers, "p_drop": p_drop}
+        name = f"{name_of(layers)}, {p_drop:.0%} dropped"
+        return Design(name, "macro_sequence", parameters, self._recipe)
+
+    def canonical(self, code: Code) -> Code:
+        """Set to 0 what does not matter: layers beyond the last, and strides of a single step.
+
+        Args:
+            code: an option of each decision.
+
+        Raises:
+            ValueError: if it is no code of this space.
+        """
+        require_code(self, code)
+        layered = self.decisions[1:]
+        return (code[0], *still_strides(layered, cut(layered, code[1:]), self._steps))
 
 
 class RowMacroSpace:
@@ -121,7 +191,7 @@ class RowMacroSpace:
             Decision("numbers", ("standard", "piecewise")),
             Decision("p_drop", (0.0, 0.1, 0.2, 0.4), ordered=True),
         )
-        layered = _layer_decisions(
+        layered = layer_decisions(
             depths,
             Decision("operation", tuple(names)),
             Decision("width", tuple(widths), ordered=True),
@@ -138,9 +208,9 @@ class RowMacroSpace:
             ValueError: if it is no code of this space.
         """
         code = self.canonical(code)
-        layers = _layers(self.decisions[2:], code[2:])
+        layers = layers_of(self.decisions[2:], code[2:])
         numbers, p_drop = (self.decisions[i].options[code[i]] for i in (0, 1))
-        name = f"{_name(layers)}, {numbers} numbers, {p_drop:.0%} dropped"
+        name = f"{name_of(layers)}, {numbers} numbers, {p_drop:.0%} dropped"
         parameters = {"layers": layers, "numbers": numbers, "p_drop": p_drop}
         return Design(name, "macro_mlp", parameters, self._recipe)
 
@@ -155,7 +225,7 @@ class RowMacroSpace:
         """
         require_code(self, code)
         numbers = code[0] if self._has_numbers else 0
-        return (numbers, code[1], *_cut(self.decisions[2:], code[2:]))
+        return (numbers, code[1], *cut(self.decisions[2:], code[2:]))
 
 
 # Of each text family: the parameter that each decision sets, and how. The others do not matter.
@@ -254,62 +324,21 @@ class TextMacroSpace:
 
 def macro_space(
     schema: Schema,
-) -> ImageMacroSpace | RowMacroSpace | TextMacroSpace:
-    """Make the space of whole networks for a task: `macro_cnn`, `macro_mlp` or the text families.
+) -> ImageMacroSpace | SequenceMacroSpace | RowMacroSpace | TextMacroSpace:
+    """Make the space of whole networks for a task.
 
-    For other depths, widths or operations, make `ImageMacroSpace` or `RowMacroSpace` yourself.
+    They are those of `macro_cnn`, `macro_sequence`, `macro_mlp` or the text families. For other
+    depths, widths or operations, make `ImageMacroSpace`, `SequenceMacroSpace` or `RowMacroSpace`
+    yourself.
 
     Args:
         schema: of the task.
     """
-    if schema.input.kind == "image":
-        return ImageMacroSpace(schema)
-    if schema.input.kind == "table":
-        return RowMacroSpace(schema)
-    return TextMacroSpace(schema)
-
-
-def _layer_decisions(depths: Sequence[int], *each: Decision) -> tuple[Decision, ...]:
-    found = [Decision("depth", tuple(depths), ordered=True)]
-    for number in range(max(depths)):
-        for decision in each:
-            found.append(
-                Decision(f"layer {number}, {decision.name}", decision.options, decision.ordered)
-            )
-        for earlier in range(number - 1):
-            found.append(Decision(f"layer {number}, reads {earlier}", (False, True)))
-    return tuple(found)
-
-
-def _cut(decisions: Sequence[Decision], code: Sequence[int]) -> tuple[int, ...]:
-    depth = decisions[0].options[code[0]]
-    return tuple(
-        place if decision.name == "depth" or _number(decision) < depth else 0
-        for decision, place in zip(decisions, code, strict=True)
-    )
-
-
-def _number(decision: Decision) -> int:
-    return int(decision.name.removeprefix("layer ").partition(",")[0])
-
-
-def _layers(decisions: Sequence[Decision], code: Sequence[int]) -> list[dict[str, Any]]:
-    layers: list[dict[str, Any]] = [{"skips": []} for _ in range(decisions[0].options[code[0]])]
-    for decision, place in zip(decisions[1:], code[1:], strict=True):
-        if _number(decision) >= len(layers):
-            break
-        layer, what = layers[_number(decision)], decision.name.partition(", ")[2]
-        if not what.startswith("reads "):
-            layer[what] = decision.options[place]
-        elif decision.options[place]:
-            layer["skips"].append(int(what.removeprefix("reads ")))
-    return layers
-
-
-def _name(layers: Sequence[dict[str, Any]]) -> str:
-    shown = []
-    for layer in layers:
-        halves = "/2" if layer.get("stride") == 2 else ""
-        skips = "+" + "+".join(map(str, layer["skips"])) if layer["skips"] else ""
-        shown.append(f"{layer['operation']} {layer['width']}{halves}{skips}")
-    return ", ".join(shown)
+    if schema.input.kind == "text":
+        return TextMacroSpace(schema)
+    layered = {
+        "image": ImageMacroSpace,
+        "sequence": SequenceMacroSpace,
+        "table": RowMacroSpace,
+    }
+    return layered[schema.input.kind](schema)

@@ -3,9 +3,10 @@
 Paper:    Zoph, Vasudevan, Shlens, Le. Learning Transferable Architectures for Scalable Image
           Recognition. CVPR 2018, arXiv:1707.07012, section 3.1 (the candidate operations).
 Departs:  the normalisation stands behind each convolution and before its ReLU; a separable
-          convolution is applied once, not twice. Spaces use only operations that can be trained,
-          exported, verified and compressed, so they average where NASNet takes maxima.
-Notation: `stride` = 2 in a reduction cell, else 1.
+          convolution is applied once, not twice. The same operations on steps, in one dimension,
+          see farther; those on rows have no size to halve. Spaces use only operations that can be
+          trained, exported, verified and compressed: there is no recurrence, which has no bounds.
+Notation: `stride` = 2 in a reduction cell, else 1; `dil3by4` sees 3 steps, each 4 from the next.
 """
 
 import difflib
@@ -16,11 +17,24 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from netwright.nn import ConvNorm, Separable
+from netwright.nn import ConvNorm, ConvNorm1d, Separable
 
-__all__ = ["IMAGE_OPERATIONS", "NONE", "ROW_OPERATIONS", "Operation", "operation", "usable"]
+__all__ = [
+    "IMAGE_OPERATIONS",
+    "NONE",
+    "ROW_OPERATIONS",
+    "SEQUENCE_OPERATIONS",
+    "Kind",
+    "Operation",
+    "halving",
+    "operation",
+    "resize",
+    "usable",
+]
 
 NONE = "none"  # the option of having no operation between two nodes
+Kind = Literal["image", "row", "sequence"]  # texts are sequences once they are embedded
+Build = Callable[[int, int, int], nn.Module]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +49,14 @@ class Operation:
         layers: the kinds of layers without children that it consists of.
         is_trained: whether gradients pass and a network with it learns.
         is_exported: whether ONNX Runtime computes the same.
-        is_verified: whether linear bounds pass it: affine, a ReLU, a sum or a concatenation.
+        is_verified: whether bounds pass it, of the shipped file and while training.
         is_compressed: whether its weights, if any, are those of linear layers and convolutions,
             which can be pruned, factorised and quantised.
     """
 
     name: str
     summary: str
-    build: Callable[[int, int, int], nn.Module]
+    build: Build
     layers: tuple[type[nn.Module], ...]
     is_trained: bool = True
     is_exported: bool = True
@@ -74,18 +88,19 @@ class ResidualRow(nn.Module):
         return x + self.second(self.activation(self.first(x)))
 
 
-def _identity(n_in: int, n_out: int, stride: int) -> nn.Module:
-    if n_in == n_out and stride == 1:
-        return nn.Identity()
-    resize = ConvNorm(n_in, n_out, kernel=1, activation=False)
-    if stride == 1:
-        return resize
-    return nn.Sequential(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False), resize)
-
-
-def _convolution(kernel: int) -> Callable[[int, int, int], nn.Module]:
+def _identity(norm: Callable[..., nn.Module], halve: Callable[[], nn.Module]) -> Build:
     def build(n_in: int, n_out: int, stride: int) -> nn.Module:
-        return ConvNorm(n_in, n_out, kernel=kernel, stride=stride)
+        if n_in == n_out and stride == 1:
+            return nn.Identity()
+        resize = norm(n_in, n_out, kernel=1, activation=False)
+        return resize if stride == 1 else nn.Sequential(halve(), resize)
+
+    return build
+
+
+def _convolution(norm: Callable[..., nn.Module], kernel: int, **more: int) -> Build:
+    def build(n_in: int, n_out: int, stride: int) -> nn.Module:
+        return norm(n_in, n_out, kernel=kernel, stride=stride, **more)
 
     return build
 
@@ -94,16 +109,19 @@ def _separable(n_in: int, n_out: int, stride: int) -> nn.Module:
     return Separable(n_in, n_out, stride=stride)
 
 
-def _separable_wide(n_in: int, n_out: int, stride: int) -> nn.Module:
-    each = ConvNorm(n_in, n_in, kernel=5, stride=stride, groups=n_in)
-    return nn.Sequential(each, ConvNorm(n_in, n_out, kernel=1))
+def _separable_wide(norm: Callable[..., nn.Module], kernel: int) -> Build:
+    def build(n_in: int, n_out: int, stride: int) -> nn.Module:
+        each = norm(n_in, n_in, kernel=kernel, stride=stride, groups=n_in)
+        return nn.Sequential(each, norm(n_in, n_out, kernel=1))
+
+    return build
 
 
-def _pool(pool: Callable[[int], nn.Module]) -> Callable[[int, int, int], nn.Module]:
+def _pool(norm: Callable[..., nn.Module], pool: Callable[[int], nn.Module]) -> Build:
     def build(n_in: int, n_out: int, stride: int) -> nn.Module:
         if n_in == n_out:
             return pool(stride)
-        return nn.Sequential(pool(stride), ConvNorm(n_in, n_out, kernel=1, activation=False))
+        return nn.Sequential(pool(stride), norm(n_in, n_out, kernel=1, activation=False))
 
     return build
 
@@ -114,6 +132,23 @@ def _average(stride: int) -> nn.Module:
 
 def _maximum(stride: int) -> nn.Module:
     return nn.MaxPool2d(3, stride, padding=1)
+
+
+# Beyond both ends of a sequence, as behind the last step of a shorter one, everything is 0.
+def _average_steps(stride: int) -> nn.Module:
+    return nn.AvgPool1d(3, stride, padding=1)
+
+
+def _maximum_steps(stride: int) -> nn.Module:
+    return nn.Sequential(nn.ConstantPad1d(1, 0.0), nn.MaxPool1d(3, stride))
+
+
+def _halve_image() -> nn.Module:
+    return nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+
+
+def _halve_steps() -> nn.Module:
+    return nn.AvgPool1d(3, 2, padding=1)  # each around every second step
 
 
 def _identity_row(n_in: int, n_out: int, stride: int) -> nn.Module:
@@ -138,7 +173,9 @@ def _residual_row(n_in: int, n_out: int, stride: int) -> nn.Module:
 
 
 _CONV = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)
-_RESIZED = (nn.Identity, nn.AvgPool2d, nn.Conv2d, nn.BatchNorm2d)
+_RESIZED = (nn.Conv2d, nn.BatchNorm2d)
+_STEPS = (nn.Conv1d, nn.BatchNorm1d, nn.ReLU)
+_RESIZED_STEPS = (nn.Conv1d, nn.BatchNorm1d)
 
 
 def _table(*operations: Operation) -> dict[str, Operation]:
@@ -147,20 +184,66 @@ def _table(*operations: Operation) -> dict[str, Operation]:
 
 
 IMAGE_OPERATIONS = _table(
-    Operation("identity", "passes the image on", _identity, _RESIZED),
-    Operation("conv1x1", "1×1 convolution", _convolution(1), _CONV),
-    Operation("conv3x3", "3×3 convolution", _convolution(3), _CONV),
-    Operation("conv5x5", "5×5 convolution", _convolution(5), _CONV),
+    Operation(
+        "identity",
+        "passes the image on",
+        _identity(ConvNorm, _halve_image),
+        (nn.Identity, nn.AvgPool2d, *_RESIZED),
+    ),
+    Operation("conv1x1", "1×1 convolution", _convolution(ConvNorm, 1), _CONV),
+    Operation("conv3x3", "3×3 convolution", _convolution(ConvNorm, 3), _CONV),
+    Operation("conv5x5", "5×5 convolution", _convolution(ConvNorm, 5), _CONV),
     Operation("sep3x3", "separable 3×3 convolution", _separable, _CONV),
-    Operation("sep5x5", "separable 5×5 convolution", _separable_wide, _CONV),
-    Operation("avgpool3x3", "mean over 3×3 pixels", _pool(_average), _RESIZED[1:]),
-    # No linear bounds for maxima yet, so no space proposes it.
+    Operation("sep5x5", "separable 5×5 convolution", _separable_wide(ConvNorm, 5), _CONV),
+    Operation(
+        "avgpool3x3",
+        "mean over 3×3 pixels",
+        _pool(ConvNorm, _average),
+        (nn.AvgPool2d, *_RESIZED),
+    ),
     Operation(
         "maxpool3x3",
         "maximum over 3×3 pixels",
-        _pool(_maximum),
-        (nn.MaxPool2d, nn.Conv2d, nn.BatchNorm2d),
-        is_verified=False,
+        _pool(ConvNorm, _maximum),
+        (nn.MaxPool2d, *_RESIZED),
+    ),
+)
+SEQUENCE_OPERATIONS = _table(
+    Operation(
+        "identity",
+        "passes the steps on",
+        _identity(ConvNorm1d, _halve_steps),
+        (nn.Identity, nn.AvgPool1d, *_RESIZED_STEPS),
+    ),
+    Operation("conv1", "convolution over 1 step", _convolution(ConvNorm1d, 1), _STEPS),
+    Operation("conv3", "convolution over 3 steps", _convolution(ConvNorm1d, 3), _STEPS),
+    Operation("conv5", "convolution over 5 steps", _convolution(ConvNorm1d, 5), _STEPS),
+    Operation("conv9", "convolution over 9 steps", _convolution(ConvNorm1d, 9), _STEPS),
+    Operation(
+        "dil3by2",
+        "convolution over 3 steps, 2 apart",
+        _convolution(ConvNorm1d, 3, dilation=2),
+        _STEPS,
+    ),
+    Operation(
+        "dil3by4",
+        "convolution over 3 steps, 4 apart",
+        _convolution(ConvNorm1d, 3, dilation=4),
+        _STEPS,
+    ),
+    Operation("sep5", "separable convolution, 5 steps", _separable_wide(ConvNorm1d, 5), _STEPS),
+    Operation("sep9", "separable convolution, 9 steps", _separable_wide(ConvNorm1d, 9), _STEPS),
+    Operation(
+        "avgpool3",
+        "mean over 3 steps",
+        _pool(ConvNorm1d, _average_steps),
+        (nn.AvgPool1d, *_RESIZED_STEPS),
+    ),
+    Operation(
+        "maxpool3",
+        "maximum over 3 steps",
+        _pool(ConvNorm1d, _maximum_steps),
+        (nn.ConstantPad1d, nn.MaxPool1d, *_RESIZED_STEPS),
     ),
 )
 ROW_OPERATIONS = _table(
@@ -182,7 +265,15 @@ ROW_OPERATIONS = _table(
 )
 
 
-def operation(name: str, kind: Literal["image", "row"]) -> Operation:
+_TABLES: dict[Kind, dict[str, Operation]] = {
+    "image": IMAGE_OPERATIONS,
+    "row": ROW_OPERATIONS,
+    "sequence": SEQUENCE_OPERATIONS,
+}
+_RESIZE: dict[Kind, str] = {"image": "conv1x1", "row": "normal", "sequence": "conv1"}
+
+
+def operation(name: str, kind: Kind) -> Operation:
     """Look an operation up.
 
     Args:
@@ -192,7 +283,7 @@ def operation(name: str, kind: Literal["image", "row"]) -> Operation:
     Raises:
         ValueError: if the table has no such operation.
     """
-    table = IMAGE_OPERATIONS if kind == "image" else ROW_OPERATIONS
+    table = _TABLES[kind]
     if name not in table:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
@@ -202,15 +293,39 @@ def operation(name: str, kind: Literal["image", "row"]) -> Operation:
     return table[name]
 
 
-def usable(kind: Literal["image", "row"]) -> tuple[str, ...]:
+def usable(kind: Kind) -> tuple[str, ...]:
     """Name the operations that can be trained, exported, verified and compressed.
 
     Args:
         kind: of what they work on.
     """
-    table = IMAGE_OPERATIONS if kind == "image" else ROW_OPERATIONS
     return tuple(
         each.name
-        for each in table.values()
+        for each in _TABLES[kind].values()
         if each.is_trained and each.is_exported and each.is_verified and each.is_compressed
     )
+
+
+def resize(kind: Kind, n_in: int, n_out: int) -> nn.Module:
+    """Make what changes the number of channels or features, and nothing else.
+
+    Args:
+        kind: of what it works on.
+        n_in: channels or features that come in.
+        n_out: channels or features that go out.
+    """
+    return operation(_RESIZE[kind], kind).build(n_in, n_out, 1)
+
+
+def halving(kind: Kind) -> nn.Module:
+    """Make the mean that halves an image or a sequence, rounding up.
+
+    Args:
+        kind: of what it works on.
+
+    Raises:
+        ValueError: for rows, which have no size.
+    """
+    if kind == "row":
+        raise ValueError("`kind` must be of what has a size to halve; rows have none.")
+    return _halve_image() if kind == "image" else _halve_steps()

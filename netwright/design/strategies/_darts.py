@@ -328,7 +328,7 @@ def _first_alphas(space: CellSpace, generator: torch.Generator) -> dict[str, Ten
 def _drop_skip(y: Tensor, layer: nn.Module, *, p_drop: float) -> Tensor:
     if p_drop == 0 or not isinstance(layer, nn.Identity):
         return y
-    kept = torch.rand(len(y), 1, 1, 1, device=y.device) >= p_drop
+    kept = torch.rand(len(y), *[1] * (y.ndim - 1), device=y.device) >= p_drop
     return y * kept / (1 - p_drop)
 
 

@@ -131,6 +131,11 @@ CASES = {
                          make("Cast", ["n"], ["f"], to=1), make("Concat", ["w", "f"], ["z"],
                                                                 axis=1)],
                         (16,), 0.0, {"c": np.full(8, 0.5, F)}),
+    "what is present": ([make("IsNaN", ["h"], ["n"]), make("Not", ["n"], ["p"]),
+                         make("Cast", ["p"], ["f"], to=1), make("CumSum", ["f", "axis"], ["s"]),
+                         make("Greater", ["s", "c"], ["g"]), make("Cast", ["g"], ["m"], to=1),
+                         make("Mul", ["h", "m"], ["k"]), make("Div", ["k", "s"], ["z"])],
+                        (W,), 0.0, {"c": np.full(1, 1.5, F), "axis": np.array(1)}),
 }  # fmt: skip
 
 

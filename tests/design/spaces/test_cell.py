@@ -7,10 +7,10 @@ from torch import nn
 from netwright._rng import seeded
 from netwright.data import Schema
 from netwright.design import build_network, design_from_json, design_to_json
-from netwright.design.families._cells import build_cell, plan_cells
+from netwright.design.families._cell_graph import build_cell, plan_cells
 from netwright.design.spaces import Space, cell_space, codes_of_cells, count, fold_cell
 
-from ..samples import CLASS, INPUTS
+from ..samples import CLASS, INPUTS, rows_for
 
 SCHEMA = Schema(INPUTS["image 1x8x8"], CLASS)
 
@@ -32,17 +32,28 @@ def test_decisions_are_two_inputs_and_two_operations_a_node():
     assert {d.name.split()[0] for d in flat.decisions} == {"normal"}
 
 
-def test_every_code_builds_and_equal_networks_alone_share_a_name(generator):
-    space = cell_space(SCHEMA, n_nodes=3, widths=(4, 8))
+@pytest.mark.parametrize(
+    ("where", "family"),
+    [
+        ("image 1x8x8", "cells"),
+        ("sequence 2x24", "sequence_cells"),
+        ("table mixed", "table_cells"),
+        ("text", "text_cells"),
+    ],
+)
+def test_every_code_builds_and_equal_networks_alone_share_a_name(where, family, generator):
+    schema = Schema(INPUTS[where], CLASS)
+    space = cell_space(schema, n_nodes=3, widths=(4, 8))
+    assert space.family == family
     names = {}
-    for code in sample(space, 25, generator):
+    for code in sample(space, 25 if where.startswith("image") else 8, generator):
         design = space.design(code)
         chosen = space.canonical(code)
         assert space.canonical(chosen) == chosen
         assert names.setdefault(design.name, chosen) == chosen
         assert design == space.design(chosen) == design_from_json(design_to_json(design))
-        network = build_network(design, SCHEMA, seed=0).eval()
-        assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+        network = build_network(design, schema, seed=0).eval()
+        assert network(rows_for(schema, 2, generator)).shape == (2, 3)
         assert codes_of_cells(space, design.parameters)[:-1] == chosen[:-1]
 
 
@@ -79,6 +90,31 @@ def test_folded_cells_are_equal_up_to_the_order_of_nodes(generator):
         assert values(folded) == values(cell)
         classes.setdefault(values(cell), set()).add(folded)
     assert all(len(found) == 1 for found in classes.values())
+
+
+@pytest.mark.parametrize(
+    ("where", "kinds", "n_operations"),
+    [
+        ("sequence 2x24", ("normal", "reduction"), 11),
+        ("table mixed", ("normal",), 5),
+        ("text", ("normal",), 11),
+    ],
+)
+def test_rows_and_words_are_not_halved_unless_that_is_asked_for(where, kinds, n_operations):
+    schema = Schema(INPUTS[where], CLASS)
+    space = cell_space(schema)
+    assert space.kinds == kinds and len(space.operations) == n_operations
+    if where == "text":
+        assert cell_space(schema, n_reductions=2).kinds == ("normal", "reduction")
+
+
+def test_steps_are_halved_by_operations_on_inputs_only(generator):
+    nodes = ((0, "conv3", 1, "identity"), (2, "maxpool3", 1, "dil3by2"))
+    with seeded(0):
+        cell = build_cell(nodes, (5, 6), 4, kind="sequence", halves=True, shrinks_first=True).eval()
+    before = torch.randn(2, 5, 14, generator=generator)
+    last = torch.randn(2, 6, 7, generator=generator)
+    assert cell(before, last).shape == (2, 8, 4)
 
 
 def test_reductions_stand_evenly_among_normal_cells():
@@ -122,9 +158,12 @@ def test_arguments_must_make_sense(arguments, message):
         cell_space(SCHEMA, **arguments)
 
 
-def test_other_inputs_and_foreign_cells_are_refused():
-    with pytest.raises(ValueError, match="`cell_space` needs image inputs; .* `text`"):
-        cell_space(Schema(INPUTS["text"], CLASS))
+def test_what_does_not_fit_the_input_and_foreign_cells_are_refused():
+    rows = Schema(INPUTS["table mixed"], CLASS)
+    with pytest.raises(ValueError, match="`n_reductions` must be 0 for rows.* got 1"):
+        cell_space(rows, n_reductions=1)
+    with pytest.raises(ValueError, match="No operation on rows is called `conv3x3`"):
+        cell_space(rows, operations=("conv3x3",))
     space = cell_space(SCHEMA, n_nodes=1, operations=("conv3x3",), n_reductions=0)
     with pytest.raises(
         ValueError, match="must have operations of the space, conv3x3; got 'sep3x3'"

@@ -7,6 +7,7 @@ from netwright.design import build_network, design_from_json, design_to_json
 from netwright.design.spaces import (
     ImageMacroSpace,
     RowMacroSpace,
+    SequenceMacroSpace,
     Space,
     TextMacroSpace,
     count,
@@ -15,7 +16,12 @@ from netwright.design.spaces import (
 
 from ..samples import CLASS, INPUTS, VALUE, rows_for
 
-KINDS = {"image": ImageMacroSpace, "table": RowMacroSpace, "text": TextMacroSpace}
+KINDS = {
+    "image": ImageMacroSpace,
+    "sequence": SequenceMacroSpace,
+    "table": RowMacroSpace,
+    "text": TextMacroSpace,
+}
 
 
 def sample(space, n, generator):
@@ -42,7 +48,7 @@ def test_every_code_builds_and_equal_networks_alone_share_a_name(where, generato
 
 
 def test_different_canonical_codes_have_different_parameters(generator):
-    for where in ("image 1x8x8", "table mixed", "text"):
+    for where in ("image 1x8x8", "sequence 2x24", "table mixed", "text"):
         space = macro_space(Schema(INPUTS[where], CLASS))
         found = {}
         for code in sample(space, 60, generator):
@@ -78,6 +84,23 @@ def test_a_code_becomes_layers():
             {"operation": "conv3x3", "width": 4, "stride": 1, "skips": [0]},
         ]
     }
+
+
+def test_sequences_are_read_by_convolutions_that_may_be_dilated_and_dropped():
+    space = SequenceMacroSpace(
+        Schema(INPUTS["sequence 2x24"], CLASS), depths=(1, 2), widths=(4, 8),
+        operations=("dil3by4", "maxpool3"),
+    )  # fmt: skip
+    assert [d.name for d in space.decisions][:3] == ["p_drop", "depth", "layer 0, operation"]
+    assert space.design((2, 1, 0, 1, 1, 1, 0, 0)).parameters == {
+        "layers": [
+            {"operation": "dil3by4", "width": 8, "stride": 2, "skips": []},
+            {"operation": "maxpool3", "width": 4, "stride": 1, "skips": []},
+        ],
+        "p_drop": 0.5,
+    }
+    assert "gru" not in " ".join(SequenceMacroSpace(Schema(INPUTS["sequence 2x24"], CLASS))
+                                 .decisions[2].options)  # fmt: skip
 
 
 def test_layers_beyond_the_last_and_strides_of_one_pixel_do_not_matter():
@@ -133,7 +156,7 @@ def test_skipped_outputs_are_read_and_brought_to_size(generator):
 
 
 def test_codes_of_another_length_are_refused():
-    for where in ("image 1x8x8", "table mixed", "text"):
+    for where in ("image 1x8x8", "sequence 2x24", "table mixed", "text"):
         space = macro_space(Schema(INPUTS[where], CLASS))
         with pytest.raises(ValueError, match="numbers; got 1"):
             space.design((0,))

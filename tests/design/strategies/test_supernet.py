@@ -6,16 +6,27 @@ from netwright.design import build_network
 from netwright.design.spaces import cell_space
 from netwright.design.strategies._supernet import Supernet, edges_of
 
-from ..samples import CLASS, INPUTS
+from ..samples import CLASS, INPUTS, rows_for
 
 SCHEMA = Schema(INPUTS["image 1x8x8"], CLASS)
 OPERATIONS = ("identity", "avgpool3x3", "conv3x3")
 SPACE = cell_space(SCHEMA, n_nodes=2, operations=OPERATIONS, widths=(4,))
+STEPS = ("identity", "maxpool3", "conv3")
+SPACES = {"image 1x8x8": SPACE}
+for where, operations, n_reductions in (
+    ("sequence 2x24", STEPS, 2),
+    ("text", STEPS, 1),
+    ("table mixed", ("identity", "normal"), 0),
+):
+    SPACES[where] = cell_space(
+        Schema(INPUTS[where], CLASS), n_nodes=2, operations=operations, widths=(4,),
+        n_reductions=n_reductions,
+    )  # fmt: skip
 
 
-def draw(generator):
+def draw(generator, space=SPACE):
     return tuple(
-        int(torch.randint(len(d.options), (), generator=generator)) for d in SPACE.decisions
+        int(torch.randint(len(d.options), (), generator=generator)) for d in space.decisions
     )
 
 
@@ -24,15 +35,21 @@ def network():
     return Supernet(SPACE, SCHEMA, seed=0)
 
 
-def alone(network, code):
+def alone(network, code, schema=SCHEMA):
     """The network of a code as a family builds it, with the weights of the shared one."""
-    built = build_network(SPACE.design(code), SCHEMA, seed=1)
-    length = 4 * SPACE.n_nodes
-    built.normalise.load_state_dict(network.stem[0].state_dict())
-    built.stem.load_state_dict(network.stem[1].state_dict())
-    built.head.load_state_dict(network.head[1].state_dict())
-    for cell, shared, halves in zip(built.stack.cells, network.cells, network.plan, strict=True):
-        place = SPACE.kinds.index("reduction" if halves else "normal")
+    space = network.space
+    built = build_network(space.design(code), schema, seed=1)
+    length = 4 * space.n_nodes
+    if schema.input.kind in ("text", "sequence"):
+        built.encode.front.load_state_dict(network.stem.state_dict())
+        stack = built.encode.stack
+    else:
+        for name, part in zip(list(dict(built.named_children()))[:2], network.stem, strict=True):
+            built.get_submodule(name).load_state_dict(part.state_dict())
+        stack = built.stack
+    built.head.load_state_dict(network.head[0].state_dict())
+    for cell, shared, halves in zip(stack.cells, network.cells, network.plan, strict=True):
+        place = space.kinds.index("reduction" if halves else "normal")
         numbers = code[place * length : (place + 1) * length]
         for state, layer in cell.adapt.items():
             layer.load_state_dict(shared.adapt[int(state)].state_dict())
@@ -45,13 +62,16 @@ def alone(network, code):
 
 
 @pytest.mark.oracle
-def test_called_with_a_code_it_is_the_network_of_that_code(network, generator):
-    x = torch.rand(5, 1, 8, 8, generator=generator)
-    for _ in range(6):
-        code = SPACE.canonical(draw(generator))  # the order in which a family numbers the nodes
+@pytest.mark.parametrize("where", SPACES)
+def test_called_with_a_code_it_is_the_network_of_that_code(where, generator):
+    space, schema = SPACES[where], Schema(INPUTS[where], CLASS)
+    network = Supernet(space, schema, seed=0)
+    x = rows_for(schema, 5, generator)
+    for _ in range(4):
+        code = space.canonical(draw(generator, space))  # the order in which a family has the nodes
         with torch.no_grad():
             found = network.eval()(x, code)
-            expected = alone(network, code).eval()(x)
+            expected = alone(network, code, schema).eval()(x)
         # the same float32 operations; channels may be laid out differently
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 

@@ -1,0 +1,149 @@
+"""Stacks that run over the words of a text or the steps of a sequence, up to where each ends."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from netwright.nn import embed_words, mean_within, within
+
+__all__ = [
+    "EmbedWords",
+    "StackOverSteps",
+    "StackOverWords",
+    "at_steps",
+    "halved_to",
+    "sum_up_steps",
+    "sum_up_words",
+    "words_within",
+]
+
+
+def halved_to(mask: Float[Tensor, "batch 1 steps"], steps: int) -> Float[Tensor, "batch 1 left"]:
+    """Bring a mask to the length that is left after halvings, each around every second step.
+
+    Args:
+        mask: 1 inside an example, 0 behind its end.
+        steps: that are left.
+    """
+    while mask.shape[-1] > steps:
+        mask = mask[..., ::2]
+    return mask
+
+
+def at_steps(
+    states: Float[Tensor, "batch channels *size"], mask: Float[Tensor, "batch 1 steps"] | None
+) -> Float[Tensor, "batch channels *size"]:
+    """Set what lies behind the end of each example to 0.
+
+    Args:
+        states: numbers of each step, as many as the mask has or so often halved.
+        mask: 1 inside an example, 0 behind its end; None where examples do not end.
+    """
+    return states if mask is None else states * halved_to(mask, states.shape[-1])
+
+
+def words_within(tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch 1 words"]:
+    """Return 1 for each word, 0 for padding.
+
+    Args:
+        tokens: 0 for padding.
+    """
+    return (tokens != 0).unsqueeze(1).to(torch.get_default_dtype())
+
+
+def sum_up_words(
+    states: Float[Tensor, "batch channels words"], mask: Float[Tensor, "batch 1 all_words"]
+) -> Float[Tensor, "batch features"]:
+    """Return the mean and the maximum over each text's words; the maximum is never below 0.
+
+    Args:
+        states: numbers of each word, 0 behind the end; as many as the mask has or so often halved.
+        mask: 1 at the words.
+    """
+    return torch.cat([sum_up_steps(states, mask), torch.relu(states).amax(dim=2)], dim=1)
+
+
+def sum_up_steps(
+    states: Float[Tensor, "batch channels steps"], mask: Float[Tensor, "batch 1 all_steps"]
+) -> Float[Tensor, "batch channels"]:
+    """Return the mean over each sequence's own steps.
+
+    Args:
+        states: numbers of each step; as many as the mask has or so often halved.
+        mask: 1 inside a sequence, 0 behind its end.
+    """
+    return mean_within(states, halved_to(mask, states.shape[-1]))
+
+
+class EmbedWords(nn.Module):
+    """One vector a word, as channels of a sequence; 0 for padding.
+
+    Attributes:
+        embedding: the vectors.
+    """
+
+    def __init__(self, n_words: int, width: int, *, p_drop: float = 0.0) -> None:
+        """Make the embedding.
+
+        Args:
+            n_words: numbers that a token can have, padding and unknown included.
+            width: length of a word's vector.
+            p_drop: probability that an entry of a word's vector is dropped while training.
+        """
+        super().__init__()
+        self.embedding = embed_words(n_words, width)
+        self.drop = nn.Dropout(p_drop)
+
+    def forward(self, tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch width words"]:
+        """Return the words' vectors."""
+        return self.drop(self.embedding(tokens)).transpose(1, 2)
+
+
+class StackOverWords(nn.Module):
+    """Embed the words, run a stack over them, and sum up what it says.
+
+    Attributes:
+        front: reads tokens.
+        stack: layers that are told where texts end.
+    """
+
+    def __init__(self, front: nn.Module, stack: nn.Module) -> None:
+        """Keep both.
+
+        Args:
+            front: from tokens to states of as many words.
+            stack: from states and a mask of the words to states of as many words, or so often
+                halved.
+        """
+        super().__init__()
+        self.front, self.stack = front, stack
+
+    def forward(self, tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch features"]:
+        """Return mean and maximum over each text's words; padding changes nothing."""
+        mask, states = words_within(tokens), self.front(tokens)
+        return sum_up_words(self.stack(at_steps(states, mask), mask), mask)
+
+
+class StackOverSteps(nn.Module):
+    """Read sequences, run a stack over their steps, and average what it says.
+
+    Attributes:
+        front: reads sequences, NaN and all.
+        stack: layers that are told where sequences end.
+    """
+
+    def __init__(self, front: nn.Module, stack: nn.Module) -> None:
+        """Keep both.
+
+        Args:
+            front: from sequences to states of as many steps.
+            stack: from states and a mask of the steps to states of as many steps, or so often
+                halved.
+        """
+        super().__init__()
+        self.front, self.stack = front, stack
+
+    def forward(self, x: Float[Tensor, "batch channels steps"]) -> Float[Tensor, "batch features"]:
+        """Return the means over each sequence's own steps."""
+        mask, states = within(x), self.front(x)
+        return sum_up_steps(self.stack(at_steps(states, mask), mask), mask)
