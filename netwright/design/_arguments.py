@@ -190,6 +190,13 @@ def _inception(m: Any) -> Arguments:
     return [m.bottleneck.in_channels, m.bottleneck.out_channels], {"kernels": kernels}
 
 
+def _kernel_bank(m: Any) -> Arguments:
+    defaults = {"is_class": True, "centre": (), "scale": ()}
+    named = {"dilations": list(m.dilations), "n_biases": m.biases.shape[2]}
+    named |= _changed(defaults, **{name: getattr(m, name) for name in defaults})
+    return [m.front, m.mix.shape[1], m.head.out_features], named
+
+
 def _log_mel(m: Any) -> Arguments:
     named = {"rate": m.rate, "window": m.window, "hop": m.hop}
     return _scaled(m)[0], {**named, "n_bands": m.asked_bands, "floor": m.floor}
@@ -229,6 +236,7 @@ _OWN: dict[type, Callable[[Any], Arguments]] = {
     layers.Denormalise: _scaled,
     layers.GlobalPool: lambda m: ([], {}),
     layers.Inception: _inception,
+    layers.KernelBank: _kernel_bank,
     layers.LogMel: _log_mel,
     layers.NaiveBayesBag: _naive_bayes,
     layers.NgramBag: _bag,

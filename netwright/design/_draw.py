@@ -33,6 +33,7 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.GlobalPool: lambda m: "average over the image",
     layers.Normalise: lambda m: "normalise each channel",
     layers.StandardiseSeries: lambda m: "standardise each channel, mark gaps",
+    layers.KernelBank: lambda m: f"linear in responses of {84 * len(m.dilations)} fixed kernels",  # type: ignore
     layers.LogMel: lambda m: f"log-mel spectrogram, {m.n_bands} bands",  # type: ignore
     layers.Around: lambda m: f"residual, {_inside(m)}",
     layers.Denormalise: lambda m: "back to the target's units",
@@ -67,6 +68,7 @@ _MIXING = (
     Cell,
     TinyCell,
     layers.Around,
+    layers.KernelBank,
     layers.ConvNorm,
     layers.ConvNorm1d,
     layers.Residual,

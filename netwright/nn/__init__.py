@@ -3,10 +3,11 @@
 Which one? Images: `ConvNorm` and `Residual` are the default, `Separable` where every kilobyte
 counts, `SqueezeExcitation` buys accuracy for few parameters. Steps in time: `OverSteps` of
 `StandardiseSeries` (sensors) or `LogMel` (sound) and blocks such as `series_residual`,
-`inception_residual`, `ConvNorm1d`; `SeriesGru` where order decides. Tables: `TableEncoder` with
-`PiecewiseLinear` (robust, needs quantiles) or `Periodic` (smooth targets), then
-`BatchEnsembleLinear`. Text: `NgramBag` for little data and for topics, `TextConvolution` for
-phrases, `TextGru` where order matters, `TextTransformer` with tens of thousands of texts.
+`inception_residual`, `ConvNorm1d`; `SeriesGru` where order decides, `KernelBank` where rows are
+few. Tables: `TableEncoder` with `PiecewiseLinear` (robust, needs quantiles) or `Periodic` (smooth
+targets), then `BatchEnsembleLinear`. Text: `NgramBag` for little data and for topics,
+`TextConvolution` for phrases, `TextGru` where order matters, `TextTransformer` with tens of
+thousands of texts.
 """
 
 from netwright.nn._attention import SelfAttention, TextTransformer, TransformerBlock
@@ -27,6 +28,7 @@ from netwright.nn._convolution import (
 )
 from netwright.nn._convolution1d import ConvNorm1d
 from netwright.nn._drop import StochasticDepth, TokenDropout
+from netwright.nn._kernel_bank import KernelBank, ridge_scores
 from netwright.nn._linear_each import LinearEach
 from netwright.nn._naive_bayes import NaiveBayesBag, log_count_ratios
 from netwright.nn._ngrams import NgramBag, ngram_places
@@ -57,6 +59,7 @@ __all__ = [
     "Denormalise",
     "GlobalPool",
     "Inception",
+    "KernelBank",
     "LinearEach",
     "LogMel",
     "NaiveBayesBag",
@@ -91,6 +94,7 @@ __all__ = [
     "mean_within",
     "mel_bands",
     "ngram_places",
+    "ridge_scores",
     "series_residual",
     "spread",
     "within",

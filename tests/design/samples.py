@@ -96,6 +96,7 @@ FAMILIES = {
     },
     "sequence_gru": {"width": 5, "hidden": 4, "stride": 2},
     "sequence_inception": {"width": 3, "n_blocks": 1, "depth": 2, "kernels": [7, 3], "stem": 4},
+    "sequence_kernels": {"n_biases": 2, "n_dilations": 2},
     "sequence_mlp": {"width": 6},
     "sequence_resnet": {"widths": [4, 5], "strides": [1, 2], "p_drop": 0.1, "p_drop_block": 0.1},
     "sequence_spectrogram": {

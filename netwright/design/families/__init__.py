@@ -4,9 +4,9 @@ Which one? Images: `residual_cnn`, `small_cnn` below some 20 kB, or `plain_cnn` 
 to be proved. Tables: `tabm`, or `table_mlp` where size or latency is tight. Text: `text_bag` up to
 some ten thousand texts and wherever latency counts, `text_cnn` for phrases, `text_gru` and
 `text_transformer` where word order matters and data abound. Sequences of numbers:
-`sequence_resnet` and `sequence_inception` for sensors, `sequence_gru` for short ones whose order
-decides, `sequence_spectrogram` for sound and vibration, `sequence_mlp` where all begin at the same
-moment. `portfolio` chooses among them.
+`sequence_kernels` up to some thousand rows, `sequence_resnet` and `sequence_inception` beyond,
+`sequence_gru` for short ones whose order decides, `sequence_spectrogram` for sound and vibration,
+`sequence_mlp` where all begin at the same moment. `portfolio` chooses among them.
 `macro_cnn`, `macro_mlp`, `macro_sequence`, `cells`, `table_cells`, `text_cells` and
 `sequence_cells` are described layer by layer or node by node: searches write those descriptions
 (`design.spaces`), and compare themselves on `tiny_cells`.
@@ -23,6 +23,7 @@ from netwright.design.families._residual_cnn import residual_cnn
 from netwright.design.families._sequence_cells import sequence_cells
 from netwright.design.families._sequence_gru import sequence_gru
 from netwright.design.families._sequence_inception import sequence_inception
+from netwright.design.families._sequence_kernels import sequence_kernels
 from netwright.design.families._sequence_mlp import sequence_mlp
 from netwright.design.families._sequence_resnet import sequence_resnet
 from netwright.design.families._sequence_spectrogram import sequence_spectrogram
@@ -49,6 +50,7 @@ __all__ = [
     "sequence_cells",
     "sequence_gru",
     "sequence_inception",
+    "sequence_kernels",
     "sequence_mlp",
     "sequence_resnet",
     "sequence_spectrogram",

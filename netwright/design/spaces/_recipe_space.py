@@ -13,6 +13,7 @@ __all__ = ["JoinedSpace", "joined", "recipe_decisions"]
 # Augmentations. Signs, which are grey, are not mirrored.
 _EITHER = (("trivial",), ("learned",))
 _GREY = ((), ("shift",), ("shift", "rotate_scale"), ("shift", "rotate_scale", "cutout"), *_EITHER)
+_SERIES = ((), ("rescale",), ("slide", "rescale"), ("slide", "rescale", "mask_steps"), ("jitter",))
 _COLOUR = ((), ("flip",), ("flip", "shift"), ("flip", "shift", "cutout"), *_EITHER)
 
 
@@ -23,8 +24,8 @@ def recipe_decisions(schema: Schema) -> tuple[Decision, ...]:
         schema: of the task.
 
     Returns:
-        Decisions named after fields of `Recipe`: rate, weight decay and batch size; for images the
-        augmentation; for classes label smoothing; for images of classes mixup.
+        Decisions named after fields of `Recipe`: rate, weight decay and batch size; for images and
+        sequences the augmentation; for classes label smoothing; for images of classes mixup.
     """
     found = [
         Decision("learning_rate", (1e-3, 2e-3, 5e-3, 1e-2, 2e-2), ordered=True),
@@ -33,6 +34,8 @@ def recipe_decisions(schema: Schema) -> tuple[Decision, ...]:
     ]
     if schema.input.kind == "image":
         found.append(Decision("augment", _GREY if schema.input.shape[0] == 1 else _COLOUR))
+    if schema.input.kind == "sequence":
+        found.append(Decision("augment", _SERIES))
     if schema.target.kind == "class":
         found.append(Decision("label_smoothing", (0.0, 0.05, 0.1, 0.2), ordered=True))
         if schema.input.kind == "image":

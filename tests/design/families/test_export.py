@@ -21,6 +21,7 @@ CASES = {
     "sequence_cells": ("sequence 2x24", "value"),
     "sequence_gru": ("sequence 2x24", "class"),
     "sequence_inception": ("sequence 2x24", "labels"),
+    "sequence_kernels": ("sequence 2x24", "class"),
     "sequence_mlp": ("sequence 2x24", "value"),
     "sequence_resnet": ("sequence 2x24", "class"),
     "sequence_spectrogram": ("sequence 1x300 of sound", "class"),

@@ -1,0 +1,123 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from netwright._rng import seeded
+from netwright.data import TensorSplit
+from netwright.nn import KernelBank, StandardiseSeries, ridge_scores
+
+NAN = float("nan")
+
+
+def bank(out_features=2, seed=0, **others):
+    with seeded(seed):
+        front = StandardiseSeries((0.0, 0.0), (1.0, 1.0))
+        settings = {"dilations": (1, 3), "n_biases": 2, **others}
+        return KernelBank(front, 3, out_features, **settings).eval()
+
+
+def waves(generator, n=40, steps=30):
+    """Two classes that differ in how fast the first channel swings, begun at any moment."""
+    y = torch.arange(n) % 2
+    start = 6 * torch.rand(n, 1, generator=generator)
+    speed = torch.where(y == 0, 0.7, 1.1)[:, None]
+    x = 0.3 * torch.randn(n, 2, steps, generator=generator)
+    x[:, 0] += torch.sin(speed * torch.arange(steps) + start)
+    x[::3, :, 22:] = NAN
+    return TensorSplit(x, y, torch.arange(n))
+
+
+@pytest.mark.oracle
+def test_features_are_shares_of_a_plain_loop(generator):
+    network = bank()
+    network.initialise(waves(generator))
+    x = waves(generator, n=3).take([0, 1])  # the first ends early
+    found = network.features(x).numpy()
+    patterns = []
+    for twos in itertools.combinations(range(9), 3):
+        patterns.append([2.0 if place in twos else -1.0 for place in range(9)])
+    assert len(patterns) == 84 and all(sum(pattern) == 0 for pattern in patterns)
+    front = network.front(x).numpy()
+    mix = network.mix[..., 0].numpy().reshape(2, 84, 3)
+    for row, n in enumerate((22, 30)):
+        for place, dilation in enumerate((1, 3)):
+            for kernel in (0, 17, 83):
+                mixed = mix[place, kernel] @ front[row, :, :n]
+                for number in range(2):
+                    bias = network.biases[place, kernel, number].item()
+                    width = network.widths[place, kernel, 0].item()
+                    total = 0.0
+                    for step in range(n):
+                        response = sum(
+                            patterns[kernel][k] * mixed[step + (k - 4) * dilation]
+                            for k in range(9)
+                            if 0 <= step + (k - 4) * dilation < n
+                        )
+                        total += 1 / (1 + np.exp(-10 * (response - bias) / width))
+                    share = found[row, place * 168 + number * 84 + kernel]
+                    assert share == pytest.approx(total / n, abs=1e-4)  # float32, steep sigmoids
+
+
+@pytest.mark.oracle
+def test_held_out_predictions_are_those_of_training_without_the_row(generator):
+    from sklearn.linear_model import Ridge
+
+    x = torch.randn(12, 30, generator=generator, dtype=torch.float64)
+    x = x - x.mean(0)
+    y = torch.randn(12, 2, generator=generator, dtype=torch.float64) + 3
+    weight, bias, held_out = (part.numpy() for part in ridge_scores(x, y))
+    x, y = x.numpy(), y.numpy()
+    errors = {}
+    for power in range(15):
+        ridge = 10 ** (-2 + power / 2)
+        errors[ridge] = np.stack(
+            [
+                Ridge(alpha=ridge)
+                .fit(np.delete(x, row, 0), np.delete(y, row, 0))
+                .predict(x[row : row + 1])[0]
+                for row in range(12)
+            ]
+        )
+    best = min(errors, key=lambda ridge: ((errors[ridge] - y) ** 2).mean())
+    np.testing.assert_allclose(held_out, errors[best], atol=1e-8)  # float64 throughout
+    whole = Ridge(alpha=best).fit(x, y)
+    np.testing.assert_allclose(x @ weight + bias, whole.predict(x), atol=1e-8)
+
+
+def test_it_is_solved_on_the_training_rows(generator):
+    split, other = waves(generator), waves(generator)
+    network = bank()
+    before = (network(other.x).argmax(1) == other.y).double().mean()
+    network.initialise(split)
+    logits = network(other.x)
+    assert (logits.argmax(1) == other.y).all() and before < 0.9
+    # as sure as it may be: of 40 rows like those it was made of none is wrong
+    assert torch.nn.functional.cross_entropy(logits, other.y) < 0.2
+
+
+def test_values_and_labels_are_solved_too(generator):
+    split = waves(generator)
+    value = TensorSplit(split.x, 100 + 5 * split.y[:, None].float(), split.rows)
+    network = bank(1, is_class=False, centre=(102.5,), scale=(2.5,))
+    network.initialise(value)
+    error = network(split.x)[:, 0] * 2.5 + 102.5 - value.y[:, 0]
+    assert error.abs().mean() < 1.0
+    labels = torch.stack([split.y, 1 - split.y], 1).float()
+    network = bank(2)
+    network.initialise(TensorSplit(split.x, labels, split.rows))
+    assert torch.equal((network(split.x) > 0).float(), labels)
+
+
+def test_a_constant_feature_is_no_trouble():
+    x = torch.zeros(6, 2, 30)
+    network = bank()
+    network.initialise(TensorSplit(x, torch.arange(6) % 2, torch.arange(6)))
+    assert network(x).isfinite().all()
+
+
+@pytest.mark.parametrize("settings", [{"dilations": ()}, {"dilations": (0,)}, {"n_biases": 0}])
+def test_settings_must_make_sense(settings):
+    with pytest.raises(ValueError, match="`dilations` must be positive numbers, one at least"):
+        bank(**settings)
