@@ -96,27 +96,28 @@ def summarise(feed: Mapping[str, np.ndarray], schema: Schema) -> dict[str, list[
 
 def _image(pixels: np.ndarray) -> dict[str, list[Any]]:
     grey = pixels.mean(axis=1, dtype=np.float64) if pixels.shape[1] > 1 else pixels[:, 0]
-    height, width = grey.shape[1:]
-    names, weights = _fields(height, width)
+    names, weights = _fields(*grey.shape[1:])
     flat = grey.reshape(len(grey), -1) / 255
     means = flat @ weights  # (rows, 1 + fields)
     apart = flat - means[:, :1]
     contrast = np.sqrt(np.einsum("ij,ij->i", apart, apart) / flat.shape[1])
-    columns = np.round(np.column_stack([contrast, means]), 5).T.tolist()
-    return dict(zip(names, columns, strict=True))
+    brightness, *fields = means.round(5).T.tolist()
+    found = {"brightness": brightness, "contrast": contrast.round(5).tolist()}
+    return found | dict(zip(names, fields, strict=True))
 
 
 @cache
 def _fields(height: int, width: int) -> tuple[list[str], np.ndarray]:
-    """Names of what an image is summed up in, and what each pixel weighs in all but the contrast."""
-    places = [np.repeat(np.arange(len(s)), np.diff(s, append=size)) for size in (height, width)
-              if (s := _starts(size)) is not None]  # fmt: skip
-    rows, columns = (int(p[-1]) + 1 for p in places)
-    field = (places[0][:, None] * columns + places[1]).ravel()
-    inside = field[:, None] == np.arange(rows * columns)
-    weights = np.column_stack([np.ones(len(field)), inside])
-    names = [f"brightness of field {i + 1},{j + 1}" for i in range(rows) for j in range(columns)]
-    return ["contrast", "brightness", *names], weights / weights.sum(axis=0)
+    """Name the fields of an image, and say what each pixel weighs in all of it and in each."""
+    row, column = (
+        np.repeat(np.arange(len(_starts(size))), np.diff(_starts(size), append=size))
+        for size in (height, width)
+    )
+    n = int(column[-1]) + 1
+    names = [f"brightness of field {k // n + 1},{k % n + 1}" for k in range((row[-1] + 1) * n)]
+    inside = (row[:, None] * n + column).reshape(-1, 1) == np.arange(len(names))
+    weights = np.column_stack([np.ones(height * width), inside])
+    return names, weights / weights.sum(axis=0)
 
 
 def _starts(size: int) -> np.ndarray:

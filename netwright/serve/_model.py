@@ -51,6 +51,7 @@ class ServedModel:
     findings: tuple[Finding, ...]
     run: Run | None
     _before: Any
+    _whole: Any
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -76,8 +77,10 @@ class ServedModel:
         Raises:
             ArtefactError: if the graph refuses the rows.
         """
-        run = self.session.probabilities if self.outputs == "probabilities" else None
-        return (run or self.session.predict_raw)(feed).numpy()
+        name = "probabilities" if self.outputs == "probabilities" else self.session.output
+        rows = prepare_rows(feed, self.schema)
+        (found,) = run_session(self._whole, [name], rows, name=str(self.path))
+        return found
 
     def features(self, feed: Mapping[str, np.ndarray]) -> Num[Tensor, "rows *features"]:
         """Return what the network inside the file receives.
@@ -184,6 +187,7 @@ def open_model(place: Path | str) -> ServedModel:
         findings=_findings(run) if run else (),
         run=run,
         _before=start_session(cut_before_seam(model), name=str(path)),
+        _whole=session._raw,
     )
 
 

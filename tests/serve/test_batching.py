@@ -170,3 +170,49 @@ def test_inline_work_runs_in_the_loop_and_its_faults_reach_who_waits():
     assert run(work, use, inline=True) == list(range(20))
     assert set(threads) == {threading.main_thread()}
     assert len(threads) <= 1 + 4  # 20 rows that came together, eight at a time
+
+
+def test_inline_batch_is_what_has_come_meanwhile():
+    sizes = []
+
+    def work(jobs):
+        sizes.append(len(jobs))
+        return jobs
+
+    async def use(batcher):
+        alone = await batcher.submit(0, 1)
+        many = await asyncio.gather(*(batcher.submit(i, 1) for i in range(13)))
+        large = await asyncio.gather(batcher.submit("a", 5), batcher.submit("b", 20))
+        return [alone, *many], large
+
+    assert run(work, use, inline=True) == ([0, *range(13)], ["a", "b"])
+    assert sizes == [1, 8, 5, 1, 1]  # eight rows at most; a larger job runs alone
+
+
+def test_inline_queue_is_bounded_skips_who_gave_up_and_lets_others_have_their_turn():
+    seen, turns = [], []
+
+    def work(jobs):
+        seen.extend(jobs)
+        return jobs
+
+    async def use(batcher):
+        asyncio.get_running_loop().call_soon(turns.append, "before")
+        tasks = [asyncio.create_task(batcher.submit(i, 4)) for i in range(6)]
+        tasks[1].add_done_callback(lambda _: turns.append("first batch"))
+        tasks[4].add_done_callback(lambda _: turns.append("last batch"))
+        await asyncio.sleep(0)
+        assert batcher.waiting == 20
+        tasks[2].cancel()
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(turns.append, "between")
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert batcher.waiting == 0
+        return found
+
+    found = run(work, use, inline=True, most_waiting=20)
+    assert found[:2] == [0, 1] and found[3:5] == [3, 4]
+    assert isinstance(found[2], asyncio.CancelledError)
+    assert isinstance(found[5], RequestError) and found[5].status == 429
+    assert seen == [0, 1, 3, 4]
+    assert turns.index("between") < turns.index("last batch")

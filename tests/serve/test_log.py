@@ -5,9 +5,11 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -40,6 +42,29 @@ def test_all_or_none(tmp_path):
     with pytest.raises(LogError, match="cannot be written"):
         log.write([entry("a"), entry("a")])  # an identifier twice
     assert log.count() == 0
+    log.close()
+
+
+def test_log_that_another_program_holds_is_told_and_written_later(tmp_path):
+    log = Log(f"sqlite:///{tmp_path / 'a.db'}")
+    log.write([entry("1" * 32)])
+    log._writer.cursor().execute("PRAGMA busy_timeout=10")
+    other = sqlite3.connect(tmp_path / "a.db")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LogError, match=r"a\.db cannot be written: .*locked"):
+        log.write([entry("2" * 32)])
+    other.rollback()
+    other.close()
+    log.write([entry("3" * 32)])
+    assert log.identifiers() == {"1" * 32, "3" * 32}
+    log.close()
+
+
+def test_threads_share_a_log(tmp_path):
+    log = Log(f"sqlite:///{tmp_path / 'a.db'}")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: log.write([entry(f"{i:032d}"), entry(f"{i:031d}x")]), range(40)))
+    assert log.count() == 80
     log.close()
 
 
