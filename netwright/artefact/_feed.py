@@ -9,7 +9,7 @@ from torch import Tensor
 
 from netwright.artefact._raw import input_names
 from netwright.data import Column, Input, Schema
-from netwright.data._sequences import decode, header
+from netwright.data._sequences import decode, header, misfit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -52,11 +52,13 @@ def prepare_rows(rows: "Mapping[str, ArrayLike]", schema: Schema) -> Feed:
     """Bring columns of data into the types that the graph takes.
 
     Category cells are trimmed and None becomes an empty string, numbers become float32, moments
-    become days since 1970; sequences of unequal length are padded with NaN.
+    become days since 1970; sequences of a list are padded with NaN to the longest, and cut to what
+    the network takes.
 
     Args:
         rows: for a table an array for each column, by its name; else `image`, `text` or `sequence`:
-            an array (rows, channels, steps), or a list of arrays (channels, steps), or (steps,).
+            an array (rows, channels, steps), or a list of arrays (channels, steps) or (steps,), or
+            of paths or contents of WAV files.
         schema: of the task.
 
     Raises:
@@ -120,13 +122,14 @@ def _sequences(items: Any, sequence: Input) -> np.ndarray:
             return items.astype(np.float32, copy=False)
     found = [header(item) for item in items]
     for place, each in enumerate(found):
-        if each.trouble or each.channels != channels:
-            what = each.trouble or f"the sequence has {each.channels} channels"
+        trouble = each.trouble or misfit(each, channels, sequence.rate, "the schema has")
+        if trouble:
             raise ValueError(
                 f"`sequence` must hold {channels} channels of numbers a row, as (rows, channels, "
-                f"steps) or a list of (channels, steps); row {place}: {what}."
+                f"steps) or a list of (channels, steps); row {place}: {trouble}."
             )
-    shape = channels, max((each.steps for each in found), default=1)
+    steps = max((each.steps for each in found), default=1)
+    shape = channels, min(steps, sequence.shape[1])
     rows = np.empty((len(found), *shape), np.float32)
     for place, item in enumerate(items):
         rows[place] = decode(item, shape)

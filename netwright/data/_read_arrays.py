@@ -14,6 +14,7 @@ from netwright.data._errors import DataError
 from netwright.data._gathered import Bad, Gathered, join, plain
 from netwright.data._list_columns import storage
 from netwright.data._read_table import column_of
+from netwright.data._wav import ENDING
 
 __all__ = ["read_dataset", "read_huggingface", "read_npz", "read_pair", "read_rows"]
 
@@ -190,7 +191,8 @@ def read_rows(rows: Sequence[Any], name: str = "data", *, sequence: bool = False
 
     Args:
         rows: pairs; the input is a picture (array of two or three axes, PIL image, path), a text, a
-            vector, a mapping from column to cell, or a sequence, as in `read_pair`.
+            vector, a mapping from column to cell, or a sequence, as in `read_pair` or as the path
+            of a WAV file.
         name: for people.
         sequence: as in `read_pair`.
 
@@ -215,6 +217,8 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str, sequence: bo
     if isinstance(first, str):
         table = pa.table({"text": column_of(inputs), **columns})
         return plain(name, table, target=target, text=("text",))
+    if isinstance(first, Path) and first.suffix.lower() == ENDING:
+        return plain(name, pa.table(columns), sequences=inputs, target=target)
     if isinstance(first, (np.ndarray, Tensor, list, tuple, int, float)):
         if sequence or _unequal_sequences(inputs, sequence):
             return plain(name, pa.table(columns), sequences=inputs, target=target)

@@ -112,9 +112,21 @@ def ragged(rows: Any) -> bool:
     objects = isinstance(rows, np.ndarray) and rows.dtype.kind == "O"
     if not isinstance(rows, (list, tuple)) and not objects:
         return False
-    arrays = [_values(row) for row in rows if row is not None]
+    present = [row for row in rows if row is not None]
+    if len({_axes(row) for row in present}) < 2:
+        return False
+    arrays = [_values(row) for row in present]
     shapes = {array if isinstance(array, str) else array.shape for array in arrays}
     return len(shapes) > 1 and not any(isinstance(shape, str) for shape in shapes)
+
+
+def _axes(row: Any) -> tuple[int, ...]:
+    # The shape of an array or of nested lists, without a look at all of them.
+    if hasattr(row, "shape"):
+        return tuple(row.shape)
+    if not isinstance(row, (list, tuple)):
+        return ()
+    return len(row), *(_axes(row[0]) if row else ())
 
 
 def commonest(found: Sequence[Header]) -> tuple[int, float]:

@@ -19,6 +19,8 @@ __all__ = ["ENDING", "Recording", "is_recording", "read_recording", "read_sample
 
 ENDING = ".wav"
 _WHOLE, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_CHUNKS = 1000  # parts of a file that are looked through
+_CUT = "the WAV header is cut off"
 _COMPRESSED = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 49: "GSM", 85: "MP3"}
 
 
@@ -69,7 +71,7 @@ def read_recording(item: Path | bytes) -> Recording | str:
     except OSError as error:
         return f"the file cannot be read: {error}"
     except struct.error:
-        return "the WAV header is cut off"
+        return _CUT
 
 
 def _opened(item: Path | bytes) -> io.BufferedIOBase:
@@ -85,13 +87,17 @@ def _header(file: io.BufferedIOBase) -> Recording | str:
     if (riff, kind) != (b"RIFF", b"WAVE"):
         return "it is no WAV file"
     form: bytes | None = None
-    while file.tell() + 8 <= size:
+    for _ in range(_CHUNKS):
+        if file.tell() + 8 > size:
+            break
         name, length = struct.unpack("<4sI", file.read(8))
         start = file.tell()
         if name == b"data":
             return _checked(form, start, length, size - start)
         if name == b"fmt ":
             form = file.read(min(length, 40))
+            if len(form) < min(length, 40):
+                return _CUT
         file.seek(min(size, start + length + length % 2))  # chunks begin at even places
     return "the WAV file has no samples: there is no data chunk"
 

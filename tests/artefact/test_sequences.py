@@ -1,5 +1,7 @@
 """Sequences of any length through the shipped file."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,7 @@ from netwright.artefact._feed import prepare_rows, raw_feed
 from netwright.data import encode_sequences, load
 from tests.artefact.shipped_networks import sequence_network, sequence_schema
 from tests.artefact.test_raw import run_preprocessing
+from tests.data.wav_files import wav
 
 SCHEMA = sequence_schema(2, 5)
 NAN = float("nan")
@@ -42,22 +45,28 @@ def test_any_sequence_comes_back_through_the_graph(data):
 
 def test_the_graph_pads_and_cuts_as_the_data_do():
     feed = prepare_rows({"sequence": UNEQUAL}, SCHEMA)
-    assert feed["sequence"].shape == (4, 2, 9) and feed["sequence"].dtype == np.float32
+    assert feed["sequence"].shape == (4, 2, 5) and feed["sequence"].dtype == np.float32
     made, _ = run_preprocessing(SCHEMA, feed)
     assert same(made, encode_sequences(UNEQUAL, SCHEMA.input))
     assert made[1].tolist() == [[0, 1, 2, 3, 4], [9, 10, 11, 12, 13]]
     assert made[2].isnan().sum() == 8
+    long = np.arange(18, dtype=np.float32).reshape(1, 2, 9)  # as any other program feeds it
+    assert prepare_rows({"sequence": long}, SCHEMA)["sequence"] is long
+    assert same(run_preprocessing(SCHEMA, {"sequence": long})[0], made[1:2])
+    assert same(
+        run_preprocessing(SCHEMA, {"sequence": long[:, :, :3]})[0][0, :, :3], made[1, :, :3]
+    )
 
 
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        ([np.zeros((2, 3)), np.zeros((3, 3))], "row 1: the sequence has 3 channels"),
+        ([np.zeros((2, 3)), np.zeros((3, 3))], "row 1: 3 channels; the schema has 2"),
         ([np.full((2, 3), NAN)], "row 0: the sequence has no value"),
         ([np.full((2, 3), np.inf)], "row 0: .* not finite"),
         ([["a", "b"]], "row 0: the sequence holds <U1"),
-        (np.zeros((3, 4)), "row 0: the sequence has 1 channels"),
-        (np.zeros((3, 1, 4)), "row 0: the sequence has 1 channels"),
+        (np.zeros((3, 4)), "row 0: 1 channels; the schema has 2"),
+        (np.zeros((3, 1, 4)), "row 0: 1 channels; the schema has 2"),
     ],
 )
 def test_what_is_no_sequence_is_refused(rows, why):
@@ -73,7 +82,16 @@ def test_missing_sequences_are_asked_for():
 def test_one_channel_needs_no_axis_of_its_own():
     schema = sequence_schema(1, 3)
     feed = prepare_rows({"sequence": [[1, 2], [3, 4, 5, 6]]}, schema)
-    np.testing.assert_array_equal(feed["sequence"][0, 0], np.float32([1, 2, NAN, NAN]))
+    np.testing.assert_array_equal(feed["sequence"][:, 0], np.float32([[1, 2, NAN], [3, 4, 5]]))
+
+
+def test_recordings_are_rows():
+    schema = replace(SCHEMA, input=replace(SCHEMA.input, rate=8000.0))
+    sound = wav([[1, 2], [3, 4]])
+    feed = prepare_rows({"sequence": [sound, np.zeros((2, 3))]}, schema)["sequence"]
+    assert (feed[0, :, :2] * 32768).tolist() == [[1, 3], [2, 4]] and np.isnan(feed[0, :, 2:]).all()
+    with pytest.raises(ValueError, match="row 0: 100 samples a second; the schema has 8,000"):
+        prepare_rows({"sequence": [wav([[1, 2]], rate=100)]}, schema)
 
 
 def test_a_shipped_file_runs_on_sequences_of_any_length(tmp_path, generator):

@@ -40,6 +40,11 @@ def test_a_folder_for_each_class(folder, tones):
     np.testing.assert_array_equal(again[0], again[1])
 
 
+def test_pairs_of_a_path_and_a_target(folder):
+    pairs = [(path, path.parent.name) for path in sorted(folder.rglob("*.wav"))]
+    assert load(pairs).schema.input == load(folder).schema.input
+
+
 def test_recordings_are_streamed(folder, tmp_path):
     memory = load(folder)
     file = load(folder, memory_limit=100, cache=tmp_path / "cache", workers=0)
@@ -58,7 +63,7 @@ def test_broken_recordings_are_left_out_with_a_reason(folder):
         assert why in reasons[f"low/broken{place:02}.wav"]
     assert reasons["high/98.wav"] == "2 channels; most have 1"
     assert reasons["high/99.wav"] == "44,100 samples a second; most have 8,000: resample it first"
-    with pytest.raises(DataError, match="24 of 84 rows"):
+    with pytest.raises(DataError, match="25 of 85 rows"):
         load(folder)
 
 

@@ -77,6 +77,11 @@ def test_what_is_no_file_has_a_reason(tmp_path):
     assert "cannot be read" in read_recording(tmp_path)
 
 
+def test_a_file_of_nothing_but_chunks_is_given_up():
+    assert "no data chunk" in read_recording(riff(*[chunk(b"junk", b"")] * 1001, form(), DATA))
+    assert samples_of(riff(*[chunk(b"junk", b"")] * 900, form(), DATA)).shape == (1, 4)
+
+
 def test_a_file_that_shrinks_is_noticed(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(SOUND)
