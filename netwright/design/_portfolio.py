@@ -6,6 +6,7 @@ from typing import Any
 from netwright.data._schema import Schema
 from netwright.design._build_network import build_network
 from netwright.design._design import Design
+from netwright.design._portfolio_characters import chains
 from netwright.design._portfolio_sequences import sequences
 from netwright.design.families._ends import require_kind
 from netwright.learn._recipe import Recipe
@@ -133,6 +134,8 @@ def _tables(schema: Schema, n_train: int) -> tuple[Design, ...]:
 
 
 def _texts(schema: Schema, n_train: int) -> tuple[Design, ...]:
+    if schema.input.tokens == "characters":
+        return chains(schema, n_train)
     batch = 64 if n_train < 50_000 else 256
     # It starts from counts, and is done when it has weighed them against each other.
     linear = Recipe(learning_rate=2e-2, weight_decay=0.0, batch_size=batch, epochs=15)

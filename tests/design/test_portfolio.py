@@ -16,6 +16,10 @@ from netwright.learn._bounds import bounded, margins, require_bounds
 from .samples import CLASS, INPUTS, VALUE, rows_for
 
 SIZES = (1, 300, 3_000, 15_000, 100_000)
+CHAINS = {
+    length: Input("text", (length,), vocabulary=tuple("CcNOno()=#1234"), tokens="characters")
+    for length in (9, 2_048)
+}
 LARGE_TEXT = Input("text", (9,), vocabulary=tuple(f"word{i}" for i in range(5_000)))
 EVERY = pytest.mark.parametrize("name", INPUTS)
 
@@ -118,3 +122,21 @@ def test_rows_are_needed(n_train):
         portfolio(Schema(INPUTS["text"], CLASS), n_train)
     with pytest.raises(ValueError, match=f"`n_train` must be positive; got {n_train}"):
         provable_portfolio(Schema(INPUTS["image 1x8x8"], CLASS), n_train)
+
+
+@pytest.mark.parametrize("target", [CLASS, VALUE], ids=["class", "value"])
+def test_characters_get_wide_windows_and_long_runs(target, generator):
+    schema = Schema(CHAINS[9], target)
+    designs = {d.name: d for d in portfolio(schema, n_train=1_000)}
+    assert max(designs["character CNN, medium"].parameters["windows"]) >= 9
+    assert designs["linear in runs of characters"].parameters["longest"] == 5
+    tokens = rows_for(schema, 3, generator)
+    for design in designs.values():
+        assert build_network(design, schema, seed=0).eval()(tokens).shape[0] == 3
+
+
+def test_no_recurrence_walks_2048_characters():
+    short, long = (
+        {d.name for d in portfolio(Schema(CHAINS[length], CLASS), 1_000)} for length in CHAINS
+    )
+    assert short - long == {"character GRU"}
