@@ -1,9 +1,7 @@
 """Read one sequence of a request: lists of numbers, a WAV file or a CSV file."""
 
 import csv
-import io
 import math
-import wave
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from netwright.data import Input
 from netwright.data._outline import outline
+from netwright.data._sequences import decode, header, misfit
 
 __all__ = ["ReadSequence", "read_sequence", "read_sequence_file", "together", "trace"]
 
@@ -160,24 +159,11 @@ def _few(lengths: list[int]) -> str:
 
 
 def _from_wav(data: bytes, inputs: Input) -> np.ndarray | str:
-    try:
-        with wave.open(io.BytesIO(data)) as file:
-            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            frames = file.readframes(min(file.getnframes(), _MOST_STEPS))
-    except (wave.Error, EOFError, ValueError, RuntimeError) as error:  # chunks out of place
-        return f"is no WAV file of whole numbers (PCM): {error}"
-    if channels != inputs.shape[0]:
-        return f"has {channels} channels; this model takes {inputs.shape[0]}"
-    if inputs.rate and abs(rate - inputs.rate) > 1e-6 * inputs.rate:
-        return f"has {rate:,} samples a second; this model takes {inputs.rate:,.6g}"
-    kinds = {1: np.uint8, 2: np.dtype("<i2"), 4: np.dtype("<i4")}
-    if width not in kinds:
-        return f"has samples of {8 * width} bits; 8, 16 and 32 are read"
-    whole = len(frames) - len(frames) % (width * channels)
-    samples = np.frombuffer(frames[:whole], kinds[width]).reshape(-1, channels).T
-    if width == 1:
-        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
-    return (samples / float(1 << (8 * width - 1))).astype(np.float32)
+    found = header(data)
+    trouble = found.trouble or misfit(found, inputs.shape[0], inputs.rate, "this model takes")
+    if trouble:
+        return trouble if found.trouble else f"has {trouble}"
+    return decode(data, (inputs.shape[0], min(found.steps, _MOST_STEPS)))
 
 
 def _from_csv(data: bytes, inputs: Input) -> np.ndarray | str:
