@@ -80,7 +80,6 @@ _TORCH: dict[type, Callable[[Any], Arguments]] = {
     nn.AvgPool2d: _average,
     nn.BatchNorm1d: lambda m: ([m.num_features], {}),
     nn.BatchNorm2d: lambda m: ([m.num_features], {}),
-    nn.ConstantPad1d: lambda m: ([_one(m.padding), m.value], {}),
     nn.Conv1d: _convolution,
     nn.Conv2d: _convolution,
     nn.Dropout: lambda m: ([m.p], {}),

@@ -14,7 +14,8 @@ __all__ = ["Bundle"]
 
 _HOME = __name__.partition(".")[0]
 _AXES = re.compile(r'\b(?:Float|Int|Bool|Num|Shaped)\[Tensor, "[^"]*"\]')
-_SIGNATURE = re.compile(r"\(\n\s+self, (\w+: Tensor)\n\s+\) -> Tensor:")  # that fits one line now
+_SIGNATURE = re.compile(r"^( *def \w+\()\n\s+([^\n]+?),?\n\s*(\) -> [^\n]+:)$", re.MULTILINE)
+_WIDEST = 100
 _REMARKS = re.compile(r" *# (?:type: ignore|noqa|fmt:)[^#\n]*")  # to tools
 _OUTSIDE = {"torch"}  # what the text may import beside the standard library
 _NOT_NEEDED = {"extra_repr", "initialise"}
@@ -153,10 +154,16 @@ def _text(module: str, statement: ast.stmt) -> str:
         if _first_line(statement) <= number <= (statement.end_lineno or 0) and number not in dropped
     ]
     text = re.sub(r"\n{2,}", "\n\n", "\n".join(kept)).rstrip()
-    text = _SIGNATURE.sub(r"(self, \1) -> Tensor:", _REMARKS.sub("", _AXES.sub("Tensor", text)))
+    text = _SIGNATURE.sub(_on_one_line, _REMARKS.sub("", _AXES.sub("Tensor", text)))
     for old, new in _RENAMED.items():
         text = re.sub(rf"\b{old}\b", new, text)
     return text
+
+
+def _on_one_line(signature: re.Match[str]) -> str:
+    """Join a signature that fits one line now that its axes are gone."""
+    joined = "".join(signature.groups())
+    return joined if len(joined) <= _WIDEST else signature.group()
 
 
 def _first_line(node: ast.stmt) -> int:

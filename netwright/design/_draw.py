@@ -15,12 +15,13 @@ from netwright.design._design import Design
 from netwright.design._draw_graph import Graph, draw_graph, graph_of, height_of
 from netwright.design.families._cell_graph import Cell
 from netwright.design.families._macro_layers import SkipStack
+from netwright.design.families._steps import MeanOverSteps, OverWords
 from netwright.design.families._tiny_cells import TinyCell
 
 __all__ = ["Block", "blocks_of", "draw"]
 
 _WIDTH, _LEFT, _ROW, _GAP = 420, 16, 48, 16
-_DEEPEST = 4
+_DEEPEST = 6
 # Blocks that are shown whole, and how a person would call them.
 _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.ConvNorm: lambda m: _convolution(m[0]) + (", ReLU" if len(m) > 2 else ""),  # type: ignore
@@ -28,7 +29,7 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.Residual: lambda m: f"residual {_convolution(m.branch[0][0])}",  # type: ignore
     layers.Separable: lambda m: f"separable {_convolution(m[0][0])}",  # type: ignore
     layers.SqueezeExcitation: lambda m: "squeeze and excitation",
-    Cell: lambda m: f"cell of {len(m.inputs)} nodes",  # type: ignore
+    Cell: lambda m: f"cell of {len(m.inputs)} node{'s' * (len(m.inputs) > 1)}",  # type: ignore
     TinyCell: lambda m: "cell of two nodes",
     layers.GlobalPool: lambda m: "average over the image",
     layers.Normalise: lambda m: "normalise each channel",
@@ -53,7 +54,10 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     nn.MaxPool2d: lambda m: _pool(m, "maximum", "pixels"),
     nn.Embedding: lambda m: f"vectors of {m.num_embeddings:,} words",
     nn.GRU: lambda m: f"GRU, state of {m.hidden_size}",
+    nn.BatchNorm1d: lambda m: "batch normalisation",
     nn.LayerNorm: lambda m: "layer normalisation",
+    MeanOverSteps: lambda m: "average over the steps",
+    OverWords: lambda m: "average and maximum over the words",
 }
 _UNSEEN = (
     nn.Dropout,
@@ -211,7 +215,7 @@ def _box(block: Block, top: int, *, last: bool) -> list[str]:
         f'<rect x="{_LEFT}" y="{top}" width="{width}" height="{tall}" rx="8" '
         f'style="fill:{fill};fill-opacity:{strength};stroke:{fill};stroke-opacity:.55"/>',
         f'<text x="{_LEFT + 12}" y="{top + 20}" font-size="13" font-weight="600" style="{ink}">'
-        f"{escape(_short(block.label, 46))}</text>",
+        f"{escape(_short(block.label, 50))}</text>",
         f'<text x="{_LEFT + 12}" y="{top + 38}" font-size="12" '
         f'style="{ink};fill-opacity:.72">{escape(_sizes(block))}</text>',
         f'<text x="{_LEFT + width - 12}" y="{top + 38}" font-size="11" text-anchor="end" '
@@ -274,7 +278,8 @@ def _inside(block: Any) -> str:
     """Describe the branch of a residual block."""
     first = block.branch[0]
     if isinstance(first, layers.Inception):
-        kernels = ", ".join(str(part.kernel_size[0]) for part in first.parts)
+        parts: Any = first.parts  # a list of convolutions
+        kernels = ", ".join(str(part.kernel_size[0]) for part in parts)
         return f"{len(block.branch)} inceptions of {kernels} steps"
     kernels = ["×".join(map(str, layer[0].kernel_size)) for layer in block.branch]  # type: ignore
     width = block.branch[-1][0].out_channels
@@ -298,14 +303,14 @@ def _short(text: str, length: int) -> str:
 
 
 def _convolution(module: nn.Conv1d | nn.Conv2d) -> str:
-    alone = " of each channel" if 1 < module.groups == module.in_channels else ""
+    size = "×".join(str(k) for k in module.kernel_size)
     halved = ", halves" if module.stride[0] == 2 else ""
     if isinstance(module, nn.Conv1d):
-        (size,), (apart,) = module.kernel_size, module.dilation
-        over = f"over {size} step{'s' * (size > 1)}" + (f", {apart} apart" if apart > 1 else "")
-        return f"convolution{alone} {over}, {module.out_channels} channels{halved}"
-    size = "×".join(str(k) for k in module.kernel_size)
-    return f"{size} convolution{alone}, {module.out_channels} channels{halved}"
+        size += "-step"
+        halved = (f", {module.dilation[0]} apart" if module.dilation[0] > 1 else "") + halved
+    if 1 < module.groups == module.in_channels:
+        return f"{size} convolution of each of {module.in_channels} channels{halved}"
+    return f"{size} convolution, {module.out_channels} channels{halved}"
 
 
 def _pool(module: Any, what: str, of: str) -> str:

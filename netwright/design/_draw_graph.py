@@ -166,7 +166,7 @@ def _chain(inside: list[nn.Module]) -> str:
     if isinstance(first, nn.Linear):
         between = [type(each) for each in inside[1:] if each is not last]
         return {(): "linear", (nn.BatchNorm1d,): "linear, normed"}.get(tuple(between), "narrow")
-    shown = [each for each in inside if not isinstance(each, nn.ConstantPad1d)]
+    shown = [each for each in inside if not isinstance(each, nn.ReLU)]
     return " + ".join(map(_name, shown))
 
 

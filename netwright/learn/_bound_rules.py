@@ -370,8 +370,8 @@ _ASKING = frozenset(
 _NAMES = {functional.max_pool1d: "max_pool1d", functional.max_pool2d: "max_pool2d"}
 _GROW = (
     "__getitem__ adaptive_avg_pool1d adaptive_avg_pool2d avg_pool1d avg_pool2d clone contiguous "
-    "double expand flatten float mean movedim pad permute reshape squeeze sum to transpose "
-    "unflatten unsqueeze view"
+    "double expand flatten float mean movedim permute reshape squeeze sum to transpose unflatten "
+    "unsqueeze view"
 )
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(_GROW.split(), _growing),

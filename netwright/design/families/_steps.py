@@ -8,12 +8,12 @@ from netwright.nn import embed_words, mean_within, within
 
 __all__ = [
     "EmbedWords",
+    "MeanOverSteps",
+    "OverWords",
     "StackOverSteps",
     "StackOverWords",
     "at_steps",
     "halved_to",
-    "sum_up_steps",
-    "sum_up_words",
     "words_within",
 ]
 
@@ -51,28 +51,29 @@ def words_within(tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch 1 w
     return (tokens != 0).unsqueeze(1).to(torch.get_default_dtype())
 
 
-def sum_up_words(
-    states: Float[Tensor, "batch channels words"], mask: Float[Tensor, "batch 1 all_words"]
-) -> Float[Tensor, "batch features"]:
-    """Return the mean and the maximum over each text's words; the maximum is never below 0.
+class MeanOverSteps(nn.Module):
+    """Average each channel over a sequence's own steps."""
 
-    Args:
-        states: numbers of each word, 0 behind the end; as many as the mask has or so often halved.
-        mask: 1 at the words.
-    """
-    return torch.cat([sum_up_steps(states, mask), torch.relu(states).amax(dim=2)], dim=1)
+    def forward(
+        self,
+        states: Float[Tensor, "batch channels steps"],
+        mask: Float[Tensor, "batch 1 all_steps"],
+    ) -> Float[Tensor, "batch channels"]:
+        """Return the means; `mask` is 1 inside a sequence, before any halving."""
+        return mean_within(states, halved_to(mask, states.shape[-1]))
 
 
-def sum_up_steps(
-    states: Float[Tensor, "batch channels steps"], mask: Float[Tensor, "batch 1 all_steps"]
-) -> Float[Tensor, "batch channels"]:
-    """Return the mean over each sequence's own steps.
+class OverWords(nn.Module):
+    """Average each channel over a text's own words, and take its maximum, which is 0 at least."""
 
-    Args:
-        states: numbers of each step; as many as the mask has or so often halved.
-        mask: 1 inside a sequence, 0 behind its end.
-    """
-    return mean_within(states, halved_to(mask, states.shape[-1]))
+    def forward(
+        self,
+        states: Float[Tensor, "batch channels words"],
+        mask: Float[Tensor, "batch 1 all_words"],
+    ) -> Float[Tensor, "batch features"]:
+        """Return means, then maxima; `mask` is 1 at words, before any halving."""
+        mask = halved_to(mask, states.shape[-1])
+        return torch.cat([mean_within(states, mask), torch.relu(states * mask).amax(dim=2)], dim=1)
 
 
 class EmbedWords(nn.Module):
@@ -116,12 +117,12 @@ class StackOverWords(nn.Module):
                 halved.
         """
         super().__init__()
-        self.front, self.stack = front, stack
+        self.front, self.stack, self.sum_up = front, stack, OverWords()
 
     def forward(self, tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch features"]:
         """Return mean and maximum over each text's words; padding changes nothing."""
         mask, states = words_within(tokens), self.front(tokens)
-        return sum_up_words(self.stack(at_steps(states, mask), mask), mask)
+        return self.sum_up(self.stack(at_steps(states, mask), mask), mask)
 
 
 class StackOverSteps(nn.Module):
@@ -141,9 +142,9 @@ class StackOverSteps(nn.Module):
                 halved.
         """
         super().__init__()
-        self.front, self.stack = front, stack
+        self.front, self.stack, self.sum_up = front, stack, MeanOverSteps()
 
     def forward(self, x: Float[Tensor, "batch channels steps"]) -> Float[Tensor, "batch features"]:
         """Return the means over each sequence's own steps."""
         mask, states = within(x), self.front(x)
-        return sum_up_steps(self.stack(at_steps(states, mask), mask), mask)
+        return self.sum_up(self.stack(at_steps(states, mask), mask), mask)

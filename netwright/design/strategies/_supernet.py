@@ -21,7 +21,7 @@ from netwright.data._schema import Schema
 from netwright.design.families._cell_graph import adapt, plan_cells
 from netwright.design.families._ends import last_layers
 from netwright.design.families._fronts import read_images, read_rows, read_series, read_words
-from netwright.design.families._steps import at_steps, sum_up_steps, sum_up_words, words_within
+from netwright.design.families._steps import MeanOverSteps, OverWords, at_steps, words_within
 from netwright.design.spaces._cell import CellSpace
 from netwright.design.spaces._operations import Kind, operation
 from netwright.nn import within
@@ -36,8 +36,8 @@ _WITHIN: dict[str, Callable[[Tensor], Tensor]] = {"text": words_within, "sequenc
 _SUM_UP: dict[str, Callable[..., Tensor]] = {
     "image": lambda states, mask: states.mean(dim=(2, 3)),
     "table": lambda states, mask: states,
-    "text": sum_up_words,
-    "sequence": sum_up_steps,
+    "text": OverWords(),
+    "sequence": MeanOverSteps(),
 }
 
 Path = Sequence[tuple[int, int, int, int]]  # (state, operation, state, operation) of each node

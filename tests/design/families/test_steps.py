@@ -12,12 +12,12 @@ from netwright.data import Schema
 from netwright.design import build_network
 from netwright.design.families._steps import (
     EmbedWords,
+    MeanOverSteps,
+    OverWords,
     StackOverSteps,
     StackOverWords,
     at_steps,
     halved_to,
-    sum_up_steps,
-    sum_up_words,
 )
 from netwright.design.spaces import cell_space, macro_space
 from netwright.learn._bounds import bounded
@@ -94,8 +94,8 @@ def test_masks_are_halved_around_every_second_step():
 def test_words_are_summed_up_by_mean_and_maximum_and_nothing_is_zero():
     mask = torch.tensor([[[1.0, 1.0, 0.0]], [[0.0, 0.0, 0.0]]])
     states = torch.tensor([[[1.0, 5.0, 9.0], [-1.0, -3.0, 0.0]]] * 2) * mask
-    assert sum_up_words(states, mask).tolist() == [[3.0, -2.0, 5.0, 0.0], [0.0] * 4]
-    assert sum_up_steps(states, mask).tolist() == [[3.0, -2.0], [0.0, 0.0]]
+    assert OverWords()(states, mask).tolist() == [[3.0, -2.0, 5.0, 0.0], [0.0] * 4]
+    assert MeanOverSteps()(states, mask).tolist() == [[3.0, -2.0], [0.0, 0.0]]
 
 
 class Sum(nn.Module):

@@ -241,13 +241,17 @@ def test_multiply_accumulates_agree_with_torch(kind, name, generator):
 
 
 class Beside(nn.Module):
-    """All operations of a table on the same input; the mean of each output channel by operation."""
+    """All operations of a table; the mean of each output channel by operation.
+
+    Each reads a layer of its own: a runtime merges and fuses what stands beside something else in
+    other ways than what stands in a network.
+    """
 
     def __init__(self, kind):
         super().__init__()
         with seeded(0):
             self.each = nn.ModuleDict(
-                {f"{name}_{n}": entry.build(*size)
+                {f"{name}_{n}": nn.Sequential(mapping(kind, size[0]), entry.build(*size))
                  for name, entry in TABLES[kind].items() for n, size in enumerate(sizes(kind))}
             )  # fmt: skip
 
