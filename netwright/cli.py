@@ -84,15 +84,15 @@ Strategy = Annotated[
     str,
     typer.Option(
         help="How designs are searched: portfolio (strong defaults; from half an hour on evolution "
-        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (images, "
+        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (for images "
         "with an hour, say).",
     ),
 ]
 Space = Annotated[
     str | None,
     typer.Option(
-        help="What is searched: macro (whole networks) or cells (small graphs that are stacked, "
-        "for images). By default macro; cells for darts and enas."
+        help="What is searched: macro (whole networks) or cells (small graphs that are stacked). "
+        "By default macro; cells for darts and enas."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, nothing else.")]

@@ -1,6 +1,8 @@
 """Every column of the table of operations is proved, for every operation."""
 
 import copy
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -330,6 +332,13 @@ def test_what_halves_and_what_resizes(generator):
 @pytest.mark.parametrize("kind", TABLES)
 def test_spaces_use_what_can_be_used_throughout(kind):
     assert set(usable(kind)) == set(TABLES[kind])  # all of them can, as proved above
+
+
+def test_the_page_about_searches_lists_the_table():
+    page = (Path(__file__).parents[3] / "docs" / "search.md").read_text(encoding="utf-8")
+    for kind, title in (("image", "images"), ("sequence", "steps of"), ("row", "rows of")):
+        (line,) = [each for each in page.splitlines() if each.startswith(f"| {title}")]
+        assert re.findall("`([^`]+)`", line) == list(TABLES[kind])
 
 
 def test_unknown_names_are_told_the_nearest():
