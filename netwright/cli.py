@@ -84,7 +84,7 @@ Strategy = Annotated[
     str,
     typer.Option(
         help="How designs are searched: portfolio (strong defaults; from half an hour on evolution "
-        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (for images "
+        "too), random, evolution, controller, ppo, progressive, bayesian; darts or enas (images: "
         "with an hour, say).",
     ),
 ]
