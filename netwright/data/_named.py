@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.data import _packed, _packed_molecules
+from netwright.data import _packed, _packed_molecules, _packed_sequences
 from netwright.data._errors import DataError
 from netwright.data._gathered import Gathered
 
@@ -269,13 +269,13 @@ NAMED: Mapping[str, NamedSet] = {
     "fsdd": NamedSet(
         "3,000 spoken digits of six speakers, 8,000 samples a second; official test split",
         "https://github.com/Jakobovski/free-spoken-digit-dataset",
-        _packed.fsdd,
+        _packed_sequences.fsdd,
         {"audio/fsdd.npz": "ee896f1dc2039aeab2baff6f68ca34922cb6f06dc551b919b411c477a0ce795f"},
     ),
     "ecg5000": NamedSet(
         "500 heart beats of 140 samples, five kinds",
         "https://www.timeseriesclassification.com/description.php?Dataset=ECG5000",
-        _packed.ecg5000,
+        _packed_sequences.ecg5000,
         {
             "timeseries/ecg5000_train500.npz": (
                 "c7981de7ce1dc1277bab5bbd119eac91f2e0ee104ecf7e8b37238844593459f8"
@@ -285,7 +285,7 @@ NAMED: Mapping[str, NamedSet] = {
     "basicmotions": NamedSet(
         "80 recordings of four motions, six channels; official test split",
         "https://www.timeseriesclassification.com",
-        _packed.series,
+        _packed_sequences.series,
         {
             "timeseries/ucr_basicmotions.npz": (
                 "ed3be5540f08fcc5b5548efa857f7d029f2b895c5bc2fec83c4219b147899804"
@@ -295,7 +295,7 @@ NAMED: Mapping[str, NamedSet] = {
     "italypowerdemand": NamedSet(
         "1,096 days of power demand, winter or summer; official test split",
         "https://www.timeseriesclassification.com",
-        _packed.series,
+        _packed_sequences.series,
         {
             "timeseries/ucr_italypowerdemand.npz": (
                 "002e0d388dd9f388e46ef529d7b7e7179a51c5f2f269e543ef041e562e754ad8"
@@ -305,7 +305,7 @@ NAMED: Mapping[str, NamedSet] = {
     "arrowhead": NamedSet(
         "211 outlines of arrow heads of three kinds; official test split",
         "https://www.timeseriesclassification.com",
-        _packed.series,
+        _packed_sequences.series,
         {
             "timeseries/ucr_arrowhead.npz": (
                 "4c2eed7a81927cb2d66576da9d107bcd3f4f4e5c69eb788a0a6b706313b13e10"
@@ -315,7 +315,7 @@ NAMED: Mapping[str, NamedSet] = {
     "japanesevowels": NamedSet(
         "640 spoken vowels of nine speakers, twelve channels; official test split",
         "https://www.timeseriesclassification.com",
-        _packed.series,
+        _packed_sequences.series,
         {
             "timeseries/ucr_japanesevowels.npz": (
                 "93eecead0364c126c15b5e1166fbfbbfd37cfa4ed45d2a61a55b380029c8cb1a"

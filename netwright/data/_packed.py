@@ -29,18 +29,17 @@ __all__ = [
     "compas",
     "diabetes",
     "digits",
-    "ecg5000",
     "fashion_mnist_first",
     "fashion_mnist_idx",
-    "fsdd",
     "iris",
     "mnist",
     "movie_reviews",
+    "named_pair",
     "omniglot",
     "orl_faces",
     "pneumoniamnist",
     "rt_polarity",
-    "series",
+    "splits",
     "sst",
     "wine",
 ]
@@ -62,9 +61,17 @@ def _bundled(name: str) -> Any:
     return getattr(datasets, f"load_{name}")()
 
 
-def _named_pair(
+def named_pair(
     x: np.ndarray, y: np.ndarray, classes: Iterable[object] = (), **others: Any
 ) -> Gathered:
+    """Read a pair of arrays, and name its classes.
+
+    Args:
+        x: as in `read_pair`.
+        y: likewise; numbers of classes from 0, if these have names.
+        classes: their names.
+        others: as `read_pair` takes them.
+    """
     gathered = read_pair(x, y, **others)
     names = tuple(str(each) for each in classes)
     if not names:
@@ -72,7 +79,12 @@ def _named_pair(
     return replace(gathered, classes={TARGET: names}, target_kind="class")
 
 
-def _splits(*parts: Gathered) -> Gathered:
+def splits(*parts: Gathered) -> Gathered:
+    """Put the official splits of a set together.
+
+    Args:
+        parts: training and test rows, or training, validation and test rows.
+    """
     places = {2: (0, 3), 3: (0, 1, 3)}[len(parts)]
     return join("", dict(zip(places, parts, strict=True)))
 
@@ -81,7 +93,7 @@ def digits() -> Gathered:
     """Sixteen grey levels become 0, 16, ..., 255."""
     found = _bundled("digits")
     pixels = np.round(found.images * (255 / 16)).astype(np.uint8)
-    return _named_pair(pixels, found.target, found.target_names)
+    return named_pair(pixels, found.target, found.target_names)
 
 
 def iris() -> Gathered:
@@ -102,13 +114,13 @@ def breast_cancer() -> Gathered:
 def _measured(name: str) -> Gathered:
     found = _bundled(name)
     names = [str(each) for each in found.feature_names]
-    return _named_pair(found.data, found.target, found.target_names, names=names)
+    return named_pair(found.data, found.target, found.target_names, names=names)
 
 
 def diabetes() -> Gathered:
     """Ten standardised measurements."""
     found = _bundled("diabetes")
-    return _named_pair(found.data, found.target, names=[str(n) for n in found.feature_names])
+    return named_pair(found.data, found.target, names=[str(n) for n in found.feature_names])
 
 
 def mnist(path: Path) -> Gathered:
@@ -118,8 +130,8 @@ def mnist(path: Path) -> Gathered:
         path: the packed file.
     """
     with np.load(path) as file:
-        train = _named_pair(file["x_train"], file["y_train"], range(10))
-        return _splits(train, _named_pair(file["x_test"], file["y_test"], range(10)))
+        train = named_pair(file["x_train"], file["y_train"], range(10))
+        return splits(train, named_pair(file["x_test"], file["y_test"], range(10)))
 
 
 def fashion_mnist_first(path: Path) -> Gathered:
@@ -129,7 +141,7 @@ def fashion_mnist_first(path: Path) -> Gathered:
         path: the packed file.
     """
     with np.load(path) as file:
-        gathered = _named_pair(file["images"], file["labels"], CLOTHES)
+        gathered = named_pair(file["images"], file["labels"], CLOTHES)
     note = "The packed file holds the first 3,614 training images; the official test is not in it."
     return replace(gathered, notes=(note,))
 
@@ -141,8 +153,8 @@ def fashion_mnist_idx(*paths: Path) -> Gathered:
         paths: the official files.
     """
     arrays = [_idx(path) for path in paths]
-    train = _named_pair(arrays[0], arrays[1], CLOTHES)
-    return _splits(train, _named_pair(arrays[2], arrays[3], CLOTHES))
+    train = named_pair(arrays[0], arrays[1], CLOTHES)
+    return splits(train, named_pair(arrays[2], arrays[3], CLOTHES))
 
 
 def _idx(path: Path) -> np.ndarray:
@@ -170,7 +182,7 @@ def cifar10(train: Path, test: Path) -> Gathered:
     places = range(len(contents))
     _pictures.in_threads(lambda i: _cut(contents[i], pixels[i]), places, run=1)
     pixels = pixels.reshape(-1, 3, 32, 32)
-    gathered = _named_pair(pixels, np.concatenate(labels), OBJECTS)
+    gathered = named_pair(pixels, np.concatenate(labels), OBJECTS)
     return replace(gathered, official=np.repeat(np.array([0, 3], np.int8), list(map(len, labels))))
 
 
@@ -198,9 +210,9 @@ def cifar10_binary(path: Path) -> Gathered:
     train = np.concatenate([parts[name] for name in sorted(parts) if name.startswith("data")])
 
     def pair(rows: np.ndarray) -> Gathered:
-        return _named_pair(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0], OBJECTS)
+        return named_pair(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0], OBJECTS)
 
-    return _splits(pair(train), pair(parts["test_batch.bin"]))
+    return splits(pair(train), pair(parts["test_batch.bin"]))
 
 
 def omniglot(path: Path) -> Gathered:
@@ -214,7 +226,7 @@ def omniglot(path: Path) -> Gathered:
         y = file["character_background"].astype(np.int64)
     y = np.unique(y, return_inverse=True)[1]
     note = "The characters of the official evaluation set have no training rows and are left out."
-    gathered = _named_pair(bits * np.uint8(255), y, range(int(y.max()) + 1))
+    gathered = named_pair(bits * np.uint8(255), y, range(int(y.max()) + 1))
     return replace(gathered, notes=(note,))
 
 
@@ -238,7 +250,7 @@ def pneumoniamnist(path: Path) -> Gathered:
     names = ("normal", "pneumonia")
     with np.load(path) as file:
         parts = [(file[f"{s}_images"], file[f"{s}_labels"]) for s in ("train", "val", "test")]
-    return _splits(*(_named_pair(x, y, names) for x, y in parts))
+    return splits(*(named_pair(x, y, names) for x, y in parts))
 
 
 def _csv(path: Path) -> pa.Table:
@@ -358,49 +370,4 @@ def ag_news(train: Path, test: Path) -> Gathered:
         codes = pc.subtract(table["label"], 1)
         table = table.set_column(table.column_names.index("label"), "label", codes)
         parts.append(_labelled(path, table, kinds))
-    return _splits(*parts)
-
-
-def series(path: Path) -> Gathered:
-    """Read recordings (rows, channels, steps) of two splits.
-
-    Args:
-        path: the packed file.
-    """
-    with np.load(path) as file:
-        names = file["class_names"]
-        parts = [(file[f"x_{split}"], file[f"y_{split}"]) for split in ("train", "test")]
-    return _splits(*(_named_pair(x, y.astype(np.int64), names, sequence=True) for x, y in parts))
-
-
-def ecg5000(path: Path) -> Gathered:
-    """Read heart beats; the packed file holds the official training rows alone.
-
-    Args:
-        path: the packed file.
-    """
-    with np.load(path) as file:
-        gathered = read_pair(file["x"], file["y"].astype(np.int64), sequence=True)
-    note = "The packed file holds the official training rows; the official test is not in it."
-    return replace(gathered, target_kind="class", notes=(note,))
-
-
-def fsdd(path: Path) -> Gathered:
-    """Read spoken digits, -1 to 1; the first five repetitions of each are the official test.
-
-    Args:
-        path: the packed file.
-    """
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    ends = np.cumsum(arrays["length"], dtype=np.int64)
-    samples = arrays["samples"].astype(np.float32) / 32768
-    gathered = _named_pair(np.zeros(len(ends)), arrays["digit"].astype(np.int64), range(10))
-    speaker = pa.array(arrays["speaker_names"][arrays["speaker"]].tolist())
-    return replace(
-        gathered,
-        table=gathered.table.select([TARGET]).append_column("speaker", speaker),
-        sequences=np.split(samples, ends[:-1]),
-        rate=8000.0,
-        official=np.where(arrays["repetition"] < 5, 3, 0).astype(np.int8),
-    )
+    return splits(*parts)

@@ -21,6 +21,7 @@ __all__ = ["read_dataset", "read_huggingface", "read_npz", "read_pair", "read_ro
 TARGET = "target"
 _INPUTS = ("x", "X", "images", "data", "features", "inputs")
 _TARGETS = ("y", "Y", "labels", "label", "target", "targets")
+_SLIM = 8  # times as long as wide: a picture of that shape may be a sequence
 _PARTS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 3}
 
 
@@ -144,6 +145,13 @@ def _with_pictures(
     channels_first: bool,
 ) -> Gathered:
     pixels, broken, notes = _pictures.as_arrays(x, channels_first=channels_first)
+    sides = sorted(pixels.shape[2:])
+    if x.ndim == 3 and x.dtype.kind == "f" and _SLIM * sides[0] <= sides[1]:
+        notes = (
+            *notes,
+            f"The array was taken for pictures of {pixels.shape[3]} x {pixels.shape[2]} pixels; "
+            f"`schema={{'x': 'sequence'}}` reads it as sequences.",
+        )
     kept = np.flatnonzero(~broken)
     bad = tuple(Bad("", int(row), "a pixel is not finite") for row in np.flatnonzero(broken))
     table = pa.table(columns)

@@ -96,6 +96,15 @@ def test_what_arrays_are_taken_for(x, kind):
     assert again.schema == forced.schema and again.fingerprint == forced.fingerprint
 
 
+@pytest.mark.parametrize(("shape", "told"), [((60, 2, 16), True), ((60, 6, 16), False)])
+def test_slim_pictures_may_be_sequences(rng, shape, told):
+    notes = load((rng.random(shape), np.arange(60) % 2)).notes
+    hint = "taken for pictures of 16 x 2 pixels; `schema={'x': 'sequence'}` reads it as sequences."
+    assert any(hint in note for note in notes) is told
+    pixels = (rng.random(shape) * 255).astype(np.uint8)
+    assert not any("sequences" in note for note in load((pixels, np.arange(60) % 2)).notes)
+
+
 def test_arrays_in_the_range_of_pictures_that_end_in_nan_are_sequences(rng):
     x = rng.random((60, 3, 8))
     x[::2, :, 5:] = np.nan
