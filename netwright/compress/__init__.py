@@ -11,17 +11,19 @@ start. Without training in between `prune_obc` loses least (`prune_obs` for a fe
 since what stays makes up for what goes; `prune_by_saliency` with `obd_saliency` only chooses.
 
 Zeros make no network faster: `prune_channels` takes whole channels out, found by `channels` and
-weighed by `filter_norms` or, with data, `taylor`. `factorise` replaces layers by thinner ones:
-linear layers by `svd`, convolutions by `tucker`; `spatial_split` or `channel_split` make two layers
-instead of three; `cp`, `separable` and `flattened` make far smaller ones to be trained again. A
-design of any other kind learns from the trained network by `distil`. `share_by_hash` shares values
-without storing which.
+weighed by `filter_norms` or, with data, `taylor`. The `heads` of attention go the same way, weighed
+by `head_importance`, and `prune_depth` takes out whole layers. `factorise` replaces layers by
+thinner ones: linear layers by `svd`, convolutions by `tucker`; `spatial_split` or `channel_split`
+make two layers instead of three; `cp`, `separable` and `flattened` make far smaller ones to be
+trained again. A design of any other kind learns from the trained network by `distil`.
+`share_by_hash` shares values without storing which.
 
 Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed. `round_weights` rounds
 weights to any number of bits without training; `round_by_error` does so one input after the other,
 and the rest makes up for it. `round_aware` and `learn_steps` (better below four bits) round while
-the network learns; `ternarise` and `binarise` leave three and two values. `pack` writes a whole
-ONNX file as one `.nwz` file, graph included, and `unpack` gives it back.
+the network learns; `ternarise` and `binarise` leave three and two values. `qsgd_gradients` and
+`dorefa_gradients` round what comes back while a network learns. `pack` writes a whole ONNX file as
+one `.nwz` file, graph included, and `unpack` gives it back.
 """
 
 from netwright.compress._channels import Channels, channels
@@ -36,12 +38,23 @@ from netwright.compress._distil import (
     hinton,
     soft_targets,
 )
+from netwright.compress._dorefa import dorefa, dorefa_gradients
 from netwright.compress._factored import Factored, Rank, by_energy, by_parameters, factorise
 from netwright.compress._few_values import Signs, Ternary, binarise, ternarise
 from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weights
 from netwright.compress._hashed import Hashed, share_by_hash
+from netwright.compress._heads import head_importance, heads
 from netwright.compress._huffman import code_lengths, code_words, huffman
 from netwright.compress._int8_onnx import Range, is_quantisable, to_int8
+from netwright.compress._layers import (
+    Layer,
+    Shallower,
+    block_influence,
+    prune_depth,
+    removable_layers,
+    removal_losses,
+    remove_layers,
+)
 from netwright.compress._learned_step import LearnedStep, learn_steps
 from netwright.compress._lottery import find_ticket, rewind
 from netwright.compress._low_rank import channel_split, spatial_split, svd
@@ -61,6 +74,7 @@ from netwright.compress._nwz_decode import NwzError, decode
 from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
 from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
 from netwright.compress._pack import pack, unpack
+from netwright.compress._qsgd import Levels, qsgd, qsgd_gradients
 from netwright.compress._rounding_by_error import RoundedLayer, round_by_error
 from netwright.compress._separable import flattened, separable
 from netwright.compress._straight_through import Rounded, round_aware
@@ -84,7 +98,9 @@ __all__ = [
     "FixedPoint",
     "Hashed",
     "Kept",
+    "Layer",
     "LearnedStep",
+    "Levels",
     "Masked",
     "Moved",
     "NwzError",
@@ -95,12 +111,14 @@ __all__ = [
     "Rounded",
     "RoundedLayer",
     "Seen",
+    "Shallower",
     "Shared",
     "Signs",
     "Ternary",
     "Thinned",
     "attention_transfer",
     "binarise",
+    "block_influence",
     "by_energy",
     "by_parameters",
     "channel_macs",
@@ -113,6 +131,8 @@ __all__ = [
     "cubic_shares",
     "decode",
     "distil",
+    "dorefa",
+    "dorefa_gradients",
     "encode",
     "factorise",
     "filter_norms",
@@ -120,6 +140,8 @@ __all__ = [
     "fixed_point",
     "flattened",
     "from_arrays",
+    "head_importance",
+    "heads",
     "hessian_diagonal",
     "hint",
     "hinton",
@@ -137,13 +159,19 @@ __all__ = [
     "prune_by_movement",
     "prune_by_saliency",
     "prune_channels",
+    "prune_depth",
     "prune_global",
     "prune_layers",
     "prune_obc",
     "prune_obs",
     "prune_with_rehabilitation",
+    "qsgd",
+    "qsgd_gradients",
     "read_about",
+    "removable_layers",
+    "removal_losses",
     "remove_channels",
+    "remove_layers",
     "rewind",
     "round_aware",
     "round_by_error",

@@ -19,13 +19,21 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from netwright.compress._channels import Channels, channels
 from netwright.measure import macs as count_macs
+from netwright.nn import SelfAttention
+from netwright.nn._resized import say_sizes
 
-__all__ = ["Thinned", "channel_macs", "filter_norms", "prune_channels", "remove_channels", "taylor"]
+__all__ = [
+    "Thinned",
+    "channel_macs",
+    "evaluated_copy",
+    "filter_norms",
+    "prune_channels",
+    "remove_channels",
+    "taylor",
+]
 
 _SAME = 1e-3  # of the largest output: far above rounding, far below a channel gone astray
 
@@ -89,7 +97,7 @@ def taylor(
 
     Cost: a forward and a backward pass for each batch.
     """
-    network = copy.deepcopy(network).eval().requires_grad_(True)
+    network = evaluated_copy(network)
     tensors = dict(network.named_parameters())
     slots = sorted(found.used)
     total, n = torch.zeros(found.count), 0
@@ -257,6 +265,15 @@ def remove_channels(
     return Thinned(smaller, widths, found.untouched, (before, now))
 
 
+def evaluated_copy(network: nn.Module) -> nn.Module:
+    """Copy a network for derivatives: in eval mode, all its parameters learning.
+
+    Args:
+        network: left as it is.
+    """
+    return copy.deepcopy(network).eval().requires_grad_(True)
+
+
 def _add(totals: Tensor, places: Tensor, each: Tensor) -> None:
     totals.index_add_(0, places[places >= 0], each[places >= 0].to(totals))
 
@@ -299,6 +316,8 @@ def _unread(network: nn.Module, found: Channels, gone: Collection[int]) -> nn.Mo
 def _shrunk(network: nn.Module, found: Channels, gone: Collection[int]) -> nn.Module:
     network = copy.deepcopy(network)
     lost = torch.tensor(sorted(gone), dtype=torch.int64)
+    attentions = [m for m in network.modules() if isinstance(m, SelfAttention)]
+    rows = [len(attention.project_in.weight) // attention.n_heads for attention in attentions]
     names = {id(t): n for n, t in (*network.named_parameters(), *network.named_buffers())}
     smaller: dict[int, tuple[Tensor, Tensor]] = {}  # a tensor kept alive keeps its id
     for module in tuple(network.modules()):
@@ -311,7 +330,9 @@ def _shrunk(network: nn.Module, found: Channels, gone: Collection[int]) -> nn.Mo
                     sliced = _sliced(tensor, names[id(tensor)], places, lost)
                     smaller[id(tensor)] = (tensor, sliced)
                 held[attribute] = smaller[id(tensor)][1]  # type: ignore[assignment]
-        _resize(module)
+        say_sizes(module)
+    for attention, each in zip(attentions, rows, strict=True):
+        attention.n_heads = len(attention.project_in.weight) // each
     return network
 
 
@@ -327,19 +348,3 @@ def _sliced(tensor: Tensor, name: str, places: tuple[Tensor, ...], lost: Tensor)
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(sliced, requires_grad=tensor.requires_grad)
     return sliced
-
-
-def _resize(module: nn.Module) -> None:
-    # What a module says of its size; its parameters have it already.
-    if isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, _ConvNd):
-        out, into = module.weight.shape[:2]
-        if module.groups > 1 and module.groups == module.in_channels:
-            module.groups = out * module.groups // module.out_channels
-        if isinstance(module, _ConvTransposeNd):
-            out, into = into, out
-        module.out_channels, module.in_channels = out, into * module.groups
-    elif isinstance(module, _BatchNorm):
-        sized = module.weight if module.weight is not None else module.running_mean
-        module.num_features = module.num_features if sized is None else len(sized)
