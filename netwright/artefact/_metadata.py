@@ -93,9 +93,10 @@ def _sentence(schema: Schema) -> str:
     if kind == "sequence":
         length = schema.input.shape[1]
         named = ", ".join(schema.input.channels)
+        rate = f" at {schema.input.rate:.6g} steps a second" if schema.input.rate else ""
         return (
-            f"sequence: float32 (batch, channels, steps), channels {named}; NaN is missing, and "
-            f"follows the end; steps after the first {length} are not used."
+            f"sequence: float32 (batch, channels, steps){rate}, channels {named}; NaN is missing, "
+            f"and follows the end; steps after the first {length} are not used."
         )
     if kind == "text":
         capitals = "" if schema.input.tokens == "words" else ", whose capitals count"

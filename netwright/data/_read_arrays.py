@@ -114,13 +114,11 @@ def _no_pictures(x: np.ndarray) -> bool:
 
 
 def _unequal_sequences(x: Any, sequence: bool) -> bool:
-    if not _sequences.ragged(x):
-        return False
-    arrays = [_numpy(row) for row in x if row is not None]
-    if sequence or all(array.ndim == 1 for array in arrays):
-        return True
-    one_height = len({array.shape[:-1] for array in arrays}) == 1
-    return one_height and not all(_pictures.are_pixels(array) for array in arrays)
+    arrays = _sequences.ragged(x)
+    heights = {len(array) for array in arrays}
+    if not arrays or sequence or heights == {1}:  # no picture is one pixel high
+        return bool(arrays)
+    return len(heights) == 1 and not all(_pictures.are_pixels(array) for array in arrays)
 
 
 def _with_sequences(
@@ -225,10 +223,11 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str, sequence: bo
     if isinstance(first, str):
         table = pa.table({"text": column_of(inputs), **columns})
         return plain(name, table, target=target, text=("text",))
-    if isinstance(first, Path) and first.suffix.lower() == ENDING:
+    recorded = isinstance(first, Path) and first.suffix.lower() == ENDING
+    if sequence or recorded:
         return plain(name, pa.table(columns), sequences=inputs, target=target)
     if isinstance(first, (np.ndarray, Tensor, list, tuple, int, float)):
-        if sequence or _unequal_sequences(inputs, sequence):
+        if _unequal_sequences(inputs, sequence):
             return plain(name, pa.table(columns), sequences=inputs, target=target)
         arrays = [_numpy(each) for each in inputs]
         shapes = sorted({each.shape for each in arrays})

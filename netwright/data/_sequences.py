@@ -103,21 +103,26 @@ def _values(item: Any) -> np.ndarray | str:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def ragged(rows: Any) -> bool:
-    """Say whether rows are vectors, or channels of vectors, of more than one shape.
+def ragged(rows: Any) -> list[np.ndarray]:
+    """Read rows that are vectors, or channels of vectors, of more than one shape.
 
     Args:
         rows: what may be a list of arrays or of lists of numbers.
+
+    Returns:
+        Floats (channels, steps) of each row that is not missing; nothing if the rows are of one
+            shape, or no numbers.
     """
     objects = isinstance(rows, np.ndarray) and rows.dtype.kind == "O"
     if not isinstance(rows, (list, tuple)) and not objects:
-        return False
+        return []
     present = [row for row in rows if row is not None]
     if len({_axes(row) for row in present}) < 2:
-        return False
-    arrays = [_values(row) for row in present]
-    shapes = {array if isinstance(array, str) else array.shape for array in arrays}
-    return len(shapes) > 1 and not any(isinstance(shape, str) for shape in shapes)
+        return []
+    found = [_values(row) for row in present]
+    arrays = [array for array in found if not isinstance(array, str)]
+    several = len({array.shape for array in arrays}) > 1
+    return arrays if several and len(arrays) == len(found) else []
 
 
 def _axes(row: Any) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from netwright.artefact import ArtefactError, Session, check_agreement, read_onnx, write
 from netwright.artefact._feed import prepare_rows, raw_feed
+from netwright.artefact._metadata import describe
 from netwright.data import encode_sequences, load
 from tests.artefact.shipped_networks import sequence_network, sequence_schema
 from tests.artefact.test_raw import run_preprocessing
@@ -109,6 +110,8 @@ def test_a_shipped_file_runs_on_sequences_of_any_length(tmp_path, generator):
     torch.testing.assert_close(read_onnx(found.onnx)(x), network(x).detach())
     about = {p.key: p.value for p in onnx.load(found.onnx).metadata_props}
     assert "(batch, channels, steps), channels x0, x1;" in about["input"]
+    sound = replace(SCHEMA, input=replace(SCHEMA.input, rate=8000.0))
+    assert "steps) at 8000 steps a second, channels" in describe(sound, version="1")["input"]
 
 
 def test_a_file_that_cuts_elsewhere_is_found_out(tmp_path, generator):

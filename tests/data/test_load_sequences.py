@@ -96,6 +96,22 @@ def test_what_arrays_are_taken_for(x, kind):
     assert again.schema == forced.schema and again.fingerprint == forced.fingerprint
 
 
+def test_lists_with_gaps_and_pictures_of_several_sizes(rng):
+    y = np.arange(60) % 2
+    x = [[[1.5, None, 3.5][: 1 + i % 3], [0.25, 0.5, None][: 1 + i % 3]] for i in range(60)]
+    task = load((x, y), max_bad=0.5)
+    assert task.schema.input.shape == (2, 3) and task.quarantine.rows == ()
+    assert task.train.x.isnan().any(1).any()
+    pictures = [(rng.integers(0, 255, (8, 8 + i % 3)).astype(np.uint8), i % 2) for i in range(60)]
+    assert load(pictures).schema.input.kind == "image"
+    assert load(pictures, schema={"x": "sequence"}).schema.input.kind == "sequence"
+    with pytest.raises(DataError, match="differ in shape"):
+        load(([picture for picture, _ in pictures], y))
+    first = [(None, 0), *[(rng.normal(size=(1, 5)), i % 2) for i in range(59)]]
+    found = load(first, schema={"x": "sequence"})
+    assert found.quarantine.rows == (("", 0, "the sequence is missing"),)
+
+
 @pytest.mark.parametrize(("shape", "told"), [((60, 2, 16), True), ((60, 6, 16), False)])
 def test_slim_pictures_may_be_sequences(rng, shape, told):
     notes = load((rng.random(shape), np.arange(60) % 2)).notes
