@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Denormalise", "Normalise"]
+__all__ = ["Denormalise", "Normalise", "check_statistics"]
 
 
 class Normalise(nn.Module):
@@ -43,7 +43,7 @@ class Normalise(nn.Module):
             ValueError: if the lengths differ or a deviation is not positive.
         """
         super().__init__()
-        _check(mean, std)
+        check_statistics(mean, std)
         kwargs = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("mean", torch.tensor(mean, **kwargs).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std, **kwargs).view(-1, 1, 1))
@@ -91,7 +91,7 @@ class Denormalise(nn.Module):
             ValueError: if the lengths differ or a deviation is not positive.
         """
         super().__init__()
-        _check(mean, std)
+        check_statistics(mean, std)
         kwargs = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("mean", torch.tensor(mean, **kwargs))
         self.register_buffer("std", torch.tensor(std, **kwargs))
@@ -105,7 +105,16 @@ class Denormalise(nn.Module):
         return f"values={len(self.mean)}"
 
 
-def _check(mean: Sequence[float], std: Sequence[float]) -> None:
+def check_statistics(mean: Sequence[float], std: Sequence[float]) -> None:
+    """Refuse means and deviations that nothing can be scaled by.
+
+    Args:
+        mean: one number per channel or value.
+        std: one positive number per channel or value.
+
+    Raises:
+        ValueError: if the lengths differ or a deviation is not positive.
+    """
     if len(mean) != len(std):
         raise ValueError(
             f"`mean` and `std` must have one number each per channel or value; got {len(mean)} "

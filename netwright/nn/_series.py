@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from netwright.nn._scale import check_statistics
 from netwright.nn._series_blocks import Around
 from netwright.nn._within import flip_within, keep_within, mean_within, within
 
@@ -56,13 +57,7 @@ class StandardiseSeries(nn.Module):
             ValueError: if the lengths differ or a deviation is not positive.
         """
         super().__init__()
-        if len(mean) != len(std) or not mean:
-            raise ValueError(
-                f"`mean` and `std` must have one number each per channel; got {len(mean)} and "
-                f"{len(std)}."
-            )
-        if not all(s > 0 for s in std):
-            raise ValueError(f"`std` must be positive; got {tuple(std)}.")
+        check_statistics(mean, std)
         kwargs = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("mean", torch.tensor(mean, **kwargs).view(-1, 1))
         self.register_buffer("std", torch.tensor(std, **kwargs).view(-1, 1))

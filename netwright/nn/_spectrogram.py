@@ -15,12 +15,14 @@ Notation: `window` = N, `hop` = steps between frames, `floor` = the least power,
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from netwright.nn._scale import check_statistics
 from netwright.nn._within import within
 
 __all__ = ["BandDropout", "LogMel", "mel_bands"]
@@ -81,8 +83,8 @@ class LogMel(nn.Module):
 
     def __init__(
         self,
-        mean: Any,
-        std: Any,
+        mean: Sequence[float],
+        std: Sequence[float],
         *,
         rate: float,
         window: int,
@@ -95,7 +97,7 @@ class LogMel(nn.Module):
         """Compute the fixed waves and bands.
 
         Args:
-            mean: of each channel, a sequence of numbers.
+            mean: of each channel.
             std: of each channel, positive.
             rate: steps a second.
             window: steps of a window, even.
@@ -106,7 +108,8 @@ class LogMel(nn.Module):
             dtype: of the buffers.
 
         Raises:
-            ValueError: if `window` is odd, `hop` or `floor` is not positive, or `n_bands` is.
+            ValueError: if `window` is odd, `hop`, `floor` or `n_bands` is not positive, or `mean`
+                and `std` do not fit.
         """
         super().__init__()
         if window < 2 or window % 2 or hop < 1 or not floor > 0:
@@ -114,6 +117,7 @@ class LogMel(nn.Module):
                 f"`window` must be even, `hop` and `floor` positive; got {window}, {hop} and "
                 f"{floor}."
             )
+        check_statistics(mean, std)
         kwargs = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.rate, self.window, self.hop, self.floor = rate, window, hop, floor
         self.asked_bands = n_bands

@@ -71,8 +71,7 @@ def test_values_are_standardised_and_gaps_are_marked():
 @pytest.mark.parametrize(
     ("mean", "std", "message"),
     [
-        ((1.0,), (1.0, 2.0), "one number each per channel; got 1 and 2"),
-        ((), (), "one number each per channel; got 0 and 0"),
+        ((1.0,), (1.0, 2.0), "one number each per channel or value; got 1 and 2"),
         ((1.0,), (0.0,), "`std` must be positive"),
     ],
 )

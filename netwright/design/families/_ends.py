@@ -1,6 +1,7 @@
 """What every family shares: the check of its input, its first layer and its last ones."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -13,6 +14,7 @@ __all__ = [
     "first_series_layer",
     "last_layers",
     "require_kind",
+    "require_one_each",
     "scale_back",
     "series_statistics",
 ]
@@ -33,6 +35,24 @@ def require_kind(schema: Schema, kind: str, family: str) -> None:
         raise ValueError(
             f"Family `{family}` reads {kind} inputs; the task's input is of kind "
             f"`{schema.input.kind}`. `portfolio(schema, n_train)` proposes designs that fit."
+        )
+
+
+def require_one_each(name: str, given: Sequence[object], widths: Sequence[int]) -> None:
+    """Refuse a design that does not say something of every stage.
+
+    Args:
+        name: of the argument, for the message.
+        given: what it says.
+        widths: of the stages, one at least.
+
+    Raises:
+        ValueError: if there is not one for each, or no stage.
+    """
+    if len(widths) != len(given) or not widths:
+        raise ValueError(
+            f"`{name}` must have one number for each of the {len(widths)} `widths`; got "
+            f"{len(given)}."
         )
 
 

@@ -16,6 +16,7 @@ from netwright.design.families._ends import (
     first_image_layer,
     last_layers,
     require_kind,
+    require_one_each,
 )
 
 __all__ = ["plain_cnn"]
@@ -46,11 +47,7 @@ def plain_cnn(
             is too small for so many halvings.
     """
     require_kind(schema, "image", "plain_cnn")
-    if len(widths) != len(strides) or not widths:
-        raise ValueError(
-            f"`strides` must have one number for each of the {len(widths)} `widths`; got "
-            f"{len(strides)}."
-        )
+    require_one_each("strides", strides, widths)
     channels, height, width = schema.input.shape
     layers: list[tuple[str, nn.Module]] = [("normalise", first_image_layer(schema))]
     for number, (wide, stride) in enumerate(zip(widths, strides, strict=True), start=1):

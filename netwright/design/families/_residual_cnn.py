@@ -10,6 +10,7 @@ from netwright.design.families._ends import (
     first_image_layer,
     last_layers,
     require_kind,
+    require_one_each,
 )
 from netwright.nn import ConvNorm, GlobalPool, Residual
 
@@ -45,11 +46,7 @@ def residual_cnn(
         ValueError: if the input is no image, or `widths` and `blocks` differ in length.
     """
     require_kind(schema, "image", "residual_cnn")
-    if len(widths) != len(blocks) or not widths:
-        raise ValueError(
-            f"`blocks` must have one number for each of the {len(widths)} `widths`; got "
-            f"{len(blocks)}."
-        )
+    require_one_each("blocks", blocks, widths)
     layers: list[tuple[str, nn.Module]] = [
         ("normalise", first_image_layer(schema)),
         ("stem", ConvNorm(schema.input.shape[0], widths[0], stride=stem_stride)),

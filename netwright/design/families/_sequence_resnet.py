@@ -10,6 +10,7 @@ from netwright.design.families._ends import (
     first_series_layer,
     last_layers,
     require_kind,
+    require_one_each,
 )
 from netwright.nn import OverSteps, series_residual
 
@@ -42,11 +43,7 @@ def sequence_resnet(
         ValueError: if the input is no sequence, or `widths` and `strides` differ in length.
     """
     require_kind(schema, "sequence", "sequence_resnet")
-    if len(widths) != len(strides) or not widths:
-        raise ValueError(
-            f"`strides` must have one number for each of the {len(widths)} `widths`; got "
-            f"{len(strides)}."
-        )
+    require_one_each("strides", strides, widths)
     front = first_series_layer(schema)
     layers, channels = [], front.out_features
     for width, stride in zip(widths, strides, strict=True):

@@ -9,6 +9,7 @@ from netwright.design.families._ends import (
     assemble,
     last_layers,
     require_kind,
+    require_one_each,
     series_statistics,
 )
 from netwright.nn import BandDropout, ConvNorm, LogMel, OverSteps, frame_residual
@@ -48,11 +49,7 @@ def sequence_spectrogram(
         ValueError: if the input is no sequence, or `widths` and `blocks` differ in length.
     """
     require_kind(schema, "sequence", "sequence_spectrogram")
-    if len(widths) != len(blocks) or not widths:
-        raise ValueError(
-            f"`blocks` must have one number for each of the {len(widths)} `widths`; got "
-            f"{len(blocks)}."
-        )
+    require_one_each("blocks", blocks, widths)
     mean, std = series_statistics(schema)
     rate = schema.input.rate or 1.0
     front = LogMel(mean, std, rate=rate, window=window, hop=hop, n_bands=n_bands)

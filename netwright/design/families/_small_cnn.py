@@ -10,6 +10,7 @@ from netwright.design.families._ends import (
     first_image_layer,
     last_layers,
     require_kind,
+    require_one_each,
 )
 from netwright.nn import ConvNorm, GlobalPool, Separable
 
@@ -42,11 +43,7 @@ def small_cnn(
         ValueError: if the input is no image, or `widths` and `strides` differ in length.
     """
     require_kind(schema, "image", "small_cnn")
-    if len(widths) != len(strides) or not widths:
-        raise ValueError(
-            f"`strides` must have one number for each of the {len(widths)} `widths`; got "
-            f"{len(strides)}."
-        )
+    require_one_each("strides", strides, widths)
     layers: list[tuple[str, nn.Module]] = [
         ("normalise", first_image_layer(schema)),
         ("stem", ConvNorm(schema.input.shape[0], stem, stride=stem_stride)),
