@@ -86,7 +86,7 @@ def export(
     run: Annotated[
         Path, typer.Argument(help="The folder of a run, or an ONNX file that Netwright wrote.")
     ],
-    to: Annotated[str, typer.Option(help="python, c, web, huggingface, card or sbom.")],
+    to: Annotated[str, typer.Option(help="python, c, web, mlflow, huggingface, card or sbom.")],
     out: Annotated[
         Path | None, typer.Option(help="File or folder; by default one beside the model.")
     ] = None,

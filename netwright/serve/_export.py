@@ -9,6 +9,7 @@ from netwright.serve._card import model_card
 from netwright.serve._model import ServedModel, open_model
 from netwright.serve._sbom import bill_of_materials
 from netwright.serve._to_c import to_c
+from netwright.serve._to_mlflow import to_mlflow
 from netwright.serve._to_python import to_python
 from netwright.serve._to_web import to_web
 
@@ -29,8 +30,9 @@ def export(
     Args:
         place: the run's folder, or the file.
         form: "python" (one file, NumPy alone), "c" (one header), "web" (a folder that runs in the
-            browser), "huggingface" (a folder with a model card), "card" or "sbom".
-        out: the file or, for "web" and "huggingface", the folder; by default one beside the model.
+            browser), "mlflow" (a folder that `mlflow.pyfunc.load_model` opens), "huggingface" (a
+            folder with a model card), "card" or "sbom".
+        out: the file or the folder; by default one beside the model.
         runtime: for "web", the npm package `onnxruntime-web` (a folder or a `.tgz`), or "fetch" to
             fetch it; by default what was fetched before.
 
@@ -83,10 +85,15 @@ def _web(
     return to_web(model, out if out is not None else model.path.parent / "web", runtime=runtime)
 
 
+def _mlflow(model: ServedModel, out: Path | None) -> tuple[Path, ...]:
+    return to_mlflow(model, out if out is not None else model.path.parent / "mlflow")
+
+
 FORMS: Mapping[str, Callable[..., tuple[Path, ...]]] = {
     "python": _file("model.py", to_python),
     "c": _file("model.h", to_c),
     "web": _web,
+    "mlflow": _mlflow,
     "huggingface": _huggingface,
     "card": _file("README.md", model_card),
     "sbom": _file("sbom.cdx.json", bill_of_materials),
