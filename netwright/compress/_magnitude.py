@@ -49,7 +49,7 @@ class Masked(nn.Module):
         Args:
             weight: what is learned.
         """
-        return weight.masked_fill(~self.mask, 0.0)
+        return torch.where(self.mask, weight, 0.0)  # keeps the layout, channels last or not
 
 
 @dataclass(frozen=True, slots=True)
