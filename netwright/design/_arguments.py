@@ -10,7 +10,14 @@ from torch import nn
 from netwright import nn as layers
 from netwright.design.families._cell_graph import Cell, CellStack
 from netwright.design.families._macro_layers import SkipStack
-from netwright.design.families._steps import EmbedWords, StackOverSteps, StackOverWords
+from netwright.design.families._steps import (
+    EmbedWords,
+    MeanOverSteps,
+    OverWords,
+    StackWithin,
+    StepsWithin,
+    WordsWithin,
+)
 from netwright.design.families._tabm import Ensemble
 from netwright.design.families._tiny_cells import TinyCell
 from netwright.design.spaces._operations import ResidualRow
@@ -222,11 +229,14 @@ _OWN: dict[type, Callable[[Any], Arguments]] = {
     CellStack: lambda m: ([list(m.cells)], {}),
     EmbedWords: _embed_words,
     Ensemble: _ensemble,
+    MeanOverSteps: lambda m: ([], {}),
+    OverWords: lambda m: ([], {}),
     ResidualRow: _residual_row,
     SkipStack: lambda m: ([list(m.layers), m.skips, dict(m.shrink.items())], {}),
-    StackOverSteps: lambda m: ([m.front, m.stack], {}),
-    StackOverWords: lambda m: ([m.front, m.stack], {}),
+    StackWithin: lambda m: ([m.front, m.ends, m.stack, m.sum_up], {}),
+    StepsWithin: lambda m: ([], {}),
     TinyCell: lambda m: ([dict(m.edges.items())], {}),
+    WordsWithin: lambda m: ([], {}),
     layers.Around: _around,
     layers.BandDropout: lambda m: ([m.n_mask], {}),
     layers.Calibrated: lambda m: ([m.network], {}),

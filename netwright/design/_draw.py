@@ -15,7 +15,12 @@ from netwright.design._design import Design
 from netwright.design._draw_graph import Graph, draw_graph, graph_of, height_of
 from netwright.design.families._cell_graph import Cell
 from netwright.design.families._macro_layers import SkipStack
-from netwright.design.families._steps import MeanOverSteps, OverWords
+from netwright.design.families._steps import (
+    MeanOverSteps,
+    OverWords,
+    StepsWithin,
+    WordsWithin,
+)
 from netwright.design.families._tiny_cells import TinyCell
 
 __all__ = ["Block", "blocks_of", "draw"]
@@ -66,6 +71,8 @@ _UNSEEN = (
     layers.TokenDropout,
     layers.StochasticDepth,
     nn.Identity,
+    StepsWithin,
+    WordsWithin,
 )
 _ACTIVATIONS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)  # written on the box before
 _MIXING = (

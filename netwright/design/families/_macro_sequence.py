@@ -19,7 +19,7 @@ from netwright.design.families._ends import (
     require_kind,
 )
 from netwright.design.families._macro_layers import read_layers
-from netwright.design.families._steps import StackOverSteps
+from netwright.design.families._steps import MeanOverSteps, StackWithin, StepsWithin
 
 __all__ = ["macro_sequence"]
 
@@ -51,5 +51,5 @@ def macro_sequence(
     require_kind(schema, "sequence", "macro_sequence")
     front = first_series_layer(schema)
     stack, channels = read_layers(layers, "sequence", front.out_features)
-    encoder = StackOverSteps(front, stack)
+    encoder = StackWithin(front, StepsWithin(), stack, MeanOverSteps())
     return assemble(("encode", encoder), *last_layers(schema, channels, p_drop))

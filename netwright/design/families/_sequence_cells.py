@@ -14,7 +14,7 @@ from netwright.data._schema import Schema
 from netwright.design.families._cell_graph import Node, stack_cells
 from netwright.design.families._ends import assemble, last_layers, require_kind
 from netwright.design.families._fronts import read_series
-from netwright.design.families._steps import StackOverSteps
+from netwright.design.families._steps import MeanOverSteps, StackWithin, StepsWithin
 
 __all__ = ["sequence_cells"]
 
@@ -54,5 +54,5 @@ def sequence_cells(
     stack, channels = stack_cells(
         "sequence", normal, reduction, width=width, n_normal=n_normal, n_reductions=n_reductions
     )
-    encoder = StackOverSteps(read_series(schema, width), stack)
+    encoder = StackWithin(read_series(schema, width), StepsWithin(), stack, MeanOverSteps())
     return assemble(("encode", encoder), *last_layers(schema, channels, p_drop))

@@ -1,7 +1,7 @@
 """Stacks that run over the words of a text or the steps of a sequence, up to where each ends."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from netwright.nn import embed_words, mean_within, within
@@ -10,11 +10,11 @@ __all__ = [
     "EmbedWords",
     "MeanOverSteps",
     "OverWords",
-    "StackOverSteps",
-    "StackOverWords",
+    "StackWithin",
+    "StepsWithin",
+    "WordsWithin",
     "at_steps",
     "halved_to",
-    "words_within",
 ]
 
 
@@ -42,13 +42,20 @@ def at_steps(
     return states if mask is None else states * halved_to(mask, states.shape[-1])
 
 
-def words_within(tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch 1 words"]:
-    """Return 1 for each word, 0 for padding.
+class StepsWithin(nn.Module):
+    """Say where each sequence ends."""
 
-    Args:
-        tokens: 0 for padding.
-    """
-    return (tokens != 0).unsqueeze(1).to(torch.get_default_dtype())
+    def forward(self, x: Float[Tensor, "batch channels steps"]) -> Float[Tensor, "batch 1 steps"]:
+        """Return 1 up to a sequence's last present value, 0 behind it."""
+        return within(x)
+
+
+class WordsWithin(nn.Module):
+    """Say where the words of each text are."""
+
+    def forward(self, tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch 1 words"]:
+        """Return 1 for each word, 0 for padding."""
+        return (tokens != 0).unsqueeze(1).to(torch.get_default_dtype())
 
 
 class MeanOverSteps(nn.Module):
@@ -100,51 +107,31 @@ class EmbedWords(nn.Module):
         return self.drop(self.embedding(tokens)).transpose(1, 2)
 
 
-class StackOverWords(nn.Module):
-    """Embed the words, run a stack over them, and sum up what it says.
+class StackWithin(nn.Module):
+    """Read sequences or texts, run a stack over their steps or words, and sum up what it says.
 
     Attributes:
-        front: reads tokens.
-        stack: layers that are told where texts end.
+        front: reads the inputs.
+        ends: says where each example ends.
+        stack: layers that are told so.
+        sum_up: from states to one row an example.
     """
 
-    def __init__(self, front: nn.Module, stack: nn.Module) -> None:
-        """Keep both.
+    def __init__(
+        self, front: nn.Module, ends: nn.Module, stack: nn.Module, sum_up: nn.Module
+    ) -> None:
+        """Keep the parts.
 
         Args:
-            front: from tokens to states of as many words.
-            stack: from states and a mask of the words to states of as many words, or so often
-                halved.
+            front: from inputs to states of as many steps or words.
+            ends: from inputs to a mask, 1 inside an example and 0 behind its end.
+            stack: from states and the mask to states of as many steps, or so often halved.
+            sum_up: from such states and the mask to one row an example.
         """
         super().__init__()
-        self.front, self.stack, self.sum_up = front, stack, OverWords()
+        self.front, self.ends, self.stack, self.sum_up = front, ends, stack, sum_up
 
-    def forward(self, tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch features"]:
-        """Return mean and maximum over each text's words; padding changes nothing."""
-        mask, states = words_within(tokens), self.front(tokens)
-        return self.sum_up(self.stack(at_steps(states, mask), mask), mask)
-
-
-class StackOverSteps(nn.Module):
-    """Read sequences, run a stack over their steps, and average what it says.
-
-    Attributes:
-        front: reads sequences, NaN and all.
-        stack: layers that are told where sequences end.
-    """
-
-    def __init__(self, front: nn.Module, stack: nn.Module) -> None:
-        """Keep both.
-
-        Args:
-            front: from sequences to states of as many steps.
-            stack: from states and a mask of the steps to states of as many steps, or so often
-                halved.
-        """
-        super().__init__()
-        self.front, self.stack, self.sum_up = front, stack, MeanOverSteps()
-
-    def forward(self, x: Float[Tensor, "batch channels steps"]) -> Float[Tensor, "batch features"]:
-        """Return the means over each sequence's own steps."""
-        mask, states = within(x), self.front(x)
+    def forward(self, x: Num[Tensor, "batch *input"]) -> Float[Tensor, "batch features"]:
+        """Return what is said about each example; padding behind it changes nothing."""
+        mask, states = self.ends(x), self.front(x)
         return self.sum_up(self.stack(at_steps(states, mask), mask), mask)

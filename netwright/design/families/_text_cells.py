@@ -16,7 +16,7 @@ from netwright.data._schema import Schema
 from netwright.design.families._cell_graph import Node, stack_cells
 from netwright.design.families._ends import assemble, last_layers, require_kind
 from netwright.design.families._fronts import read_words
-from netwright.design.families._steps import StackOverWords
+from netwright.design.families._steps import OverWords, StackWithin, WordsWithin
 from netwright.nn import TokenDropout
 
 __all__ = ["text_cells"]
@@ -60,7 +60,9 @@ def text_cells(
     stack, channels = stack_cells(
         "sequence", normal, reduction, width=width, n_normal=n_normal, n_reductions=n_reductions
     )
-    encoder = StackOverWords(read_words(schema, width, p_drop=p_drop), stack)
+    encoder = StackWithin(
+        read_words(schema, width, p_drop=p_drop), WordsWithin(), stack, OverWords()
+    )
     layers: list[tuple[str, nn.Module]] = [("encode", encoder)]
     if p_drop_word:
         layers.insert(0, ("words", TokenDropout(p_drop_word)))

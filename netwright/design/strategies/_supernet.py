@@ -21,10 +21,15 @@ from netwright.data._schema import Schema
 from netwright.design.families._cell_graph import adapt, plan_cells
 from netwright.design.families._ends import last_layers
 from netwright.design.families._fronts import read_images, read_rows, read_series, read_words
-from netwright.design.families._steps import MeanOverSteps, OverWords, at_steps, words_within
+from netwright.design.families._steps import (
+    MeanOverSteps,
+    OverWords,
+    StepsWithin,
+    WordsWithin,
+    at_steps,
+)
 from netwright.design.spaces._cell import CellSpace
 from netwright.design.spaces._operations import Kind, operation
-from netwright.nn import within
 
 __all__ = ["SharedCell", "Supernet", "edges_of"]
 
@@ -32,7 +37,9 @@ __all__ = ["SharedCell", "Supernet", "edges_of"]
 _READ: dict[str, Callable[..., nn.Module]] = {
     "image": read_images, "table": read_rows, "text": read_words, "sequence": read_series,
 }  # fmt: skip
-_WITHIN: dict[str, Callable[[Tensor], Tensor]] = {"text": words_within, "sequence": within}
+_WITHIN: dict[str, Callable[[Tensor], Tensor]] = {
+    "text": WordsWithin(), "sequence": StepsWithin(),
+}  # fmt: skip
 _SUM_UP: dict[str, Callable[..., Tensor]] = {
     "image": lambda states, mask: states.mean(dim=(2, 3)),
     "table": lambda states, mask: states,

@@ -8,14 +8,16 @@ from torch import nn
 
 from netwright._rng import seeded
 from netwright.audits.verify import intervals, read_bounded, read_text
+from netwright.compress import channels, filter_norms, prune_channels
 from netwright.data import Schema
 from netwright.design import build_network
 from netwright.design.families._steps import (
     EmbedWords,
     MeanOverSteps,
     OverWords,
-    StackOverSteps,
-    StackOverWords,
+    StackWithin,
+    StepsWithin,
+    WordsWithin,
     at_steps,
     halved_to,
 )
@@ -107,22 +109,20 @@ class Sum(nn.Module):
 
 def test_stacks_are_told_where_examples_end():
     with seeded(0):
-        words = StackOverWords(EmbedWords(9, 4), Sum()).eval()
+        words = StackWithin(EmbedWords(9, 4), WordsWithin(), Sum(), OverWords()).eval()
     tokens = torch.tensor([[3, 5, 0, 0]])
     vectors = words.front.embedding.weight[[3, 5]]
     expected = torch.cat([vectors.mean(0), vectors.amax(0).relu()])
     torch.testing.assert_close(words(tokens)[0], expected)
-    steps = StackOverSteps(nn.Identity(), Sum())
+    steps = StackWithin(nn.Identity(), StepsWithin(), Sum(), MeanOverSteps())
     x = torch.tensor([[[1.0, 4.0, 0.0]]])
     torch.testing.assert_close(steps(x), torch.tensor([[5 / 3]]))
 
 
-@EVERY
+@pytest.mark.parametrize("name", list(SPACES)[:2])  # words have no neighbours within a distance
 @pytest.mark.oracle
 def test_whole_networks_are_bounded_while_training(name, generator):
     _, schema = SPACES[name]
-    if schema is TEXTS:
-        pytest.skip("words have no neighbours within a distance; `read_text` bounds them below")
     x = rows_for(schema, 3, generator)
     for _, network in networks(name, 2, generator):
         found = bounded(network, x, x - 0.05, x + 0.05)
@@ -131,6 +131,19 @@ def test_whole_networks_are_bounded_while_training(name, generator):
         slack = 1e-4 * (1 + met.abs().amax())  # float32
         assert (found.low <= met.amin(0) + slack).all()
         assert (found.high >= met.amax(0) - slack).all()
+
+
+@EVERY
+@pytest.mark.oracle
+def test_whole_channels_come_out_of_whole_networks(name, generator):
+    _, schema = SPACES[name]
+    x = rows_for(schema, 4, generator)
+    _, network = next(iter(networks(name, 1, generator)))
+    found = channels(network, x)
+    # Which checks that the smaller network computes what the others gave.
+    thinned = prune_channels(network, x, found, filter_norms(network, found), macs=0.7)
+    assert list(thinned.untouched) == ["head.weight"]
+    assert thinned.network(x).shape == (4, 3)
 
 
 @EVERY
