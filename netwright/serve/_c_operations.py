@@ -42,6 +42,8 @@ _BINARY = {
     "Max": "x > y ? x : y",
     "Min": "x < y ? x : y",
     "Equal": "x == y ? 1.0f : 0.0f",
+    "Greater": "x > y ? 1.0f : 0.0f",
+    "Less": "x < y ? 1.0f : 0.0f",
     "And": "x != 0.0f && y != 0.0f ? 1.0f : 0.0f",
     "Pow": "powf(x, y)",
 }
@@ -380,6 +382,35 @@ def _soft(writer: CWriter, node: Node) -> None:
     )
 
 
+def _cumulate(writer: CWriter, node: Node) -> None:
+    """Write a running sum along one axis."""
+    own, axes = writer.shapes[node.inputs[0]], writer.weights.get(node.inputs[1])
+    if axes is None or node.get("exclusive", 0) or node.get("reverse", 0):
+        raise ExportError(f"{node.label} is no plain running sum; not written in C.")
+    axis = int(axes) % len(own)
+    n, inner = own[axis], math.prod(own[axis + 1 :])
+    source = writer.value(node.inputs[0])
+    out = writer.new(node.outputs[0])
+    place = f"(i / {inner} * {n} + k) * {inner} + i % {inner}"
+    body = f"for (k = 0; k < {n}; ++k) {out}[{place}] = sum += {source}[{place}];"
+    _loop(writer, math.prod(own) // n, f"float sum = 0.0f; {body}")
+
+
+def _batch_norm(writer: CWriter, node: Node) -> None:
+    own = writer.shapes[node.inputs[0]]
+    if any(name not in writer.weights for name in node.inputs[1:]):
+        raise ExportError(f"{node.label} normalises by what is computed; not written in C.")
+    scale, bias, mean, variance = (writer.weights[name].double() for name in node.inputs[1:5])
+    slope = scale / (variance + node.get("epsilon", 1e-5)).sqrt()
+    slopes = writer.constant(slope.float().numpy())
+    starts = writer.constant((bias - mean * slope).float().numpy())
+    source = writer.value(node.inputs[0])
+    out = writer.new(node.outputs[0])
+    channel = f"i / {math.prod(own[2:])} % {own[1]}"
+    body = f"const int j = {channel}; {out}[i] = {source}[i] * {slopes}[j] + {starts}[j];"
+    _loop(writer, math.prod(own), body)
+
+
 def _concat(writer: CWriter, node: Node) -> None:
     shape = writer.shapes[node.outputs[0]]
     axis = node.get("axis") % len(shape)
@@ -418,6 +449,8 @@ C_OPERATIONS: dict[str, Callable[[CWriter, Node], None]] = {
     "Gemm": _matrix,
     "MatMul": _matrix,
     "Concat": _concat,
+    "CumSum": _cumulate,
+    "BatchNormalization": _batch_norm,
     "Clip": _clip,
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceLogSumExp"), _reduce),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _reduce),

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from netwright import _rng
 from netwright._rng import seeded
+from netwright.design import build_network, portfolio
 from netwright.serve import ExportError, export, open_model, to_c, to_python
 from netwright.serve._sequence_rows import together
 from tests.serve.conftest import ship, waves
@@ -121,25 +123,29 @@ int main(void) {
 """.replace("model_INPUTS", "MODEL_INPUTS").replace("model_OUTPUTS", "MODEL_OUTPUTS")
 
 
-@pytest.mark.parametrize("kind", ["digits", "windows", "people", "prices", "tones", "waves"])
-def test_c_compiles_without_a_warning_and_says_the_same(kind, request, rows_of, tmp_path):
+def run_c(model, feed, folder):
+    """Compile the header, and run it on rows."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")  # honest: nothing else of Netwright needs one
-    model = request.getfixturevalue(f"{kind}_model")
-    _, feed = rows_of(kind)
-    export(model.path, "c", tmp_path / "model.h")
+    export(model.path, "c", folder / "model.h")
     is_image = model.schema.input.kind == "image"
-    (tmp_path / "main.c").write_text(MAIN.replace("KIND", "uint8_t" if is_image else "float"))
+    (folder / "main.c").write_text(MAIN.replace("KIND", "uint8_t" if is_image else "float"))
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O2"]
-    files = [str(tmp_path / "main.c"), "-o", str(tmp_path / "run"), "-lm"]
+    files = [str(folder / "main.c"), "-o", str(folder / "run"), "-lm"]
     subprocess.run([compiler, *flags, *files], check=True)
     sent = feed["image"] if is_image else model.features(feed).numpy()
-    done = subprocess.run(
-        [str(tmp_path / "run")], input=sent.tobytes(), capture_output=True, check=True
-    )
+    run = [str(folder / "run")]
+    done = subprocess.run(run, input=sent.tobytes(), capture_output=True, check=True)
+    return np.frombuffer(done.stdout, np.float32).reshape(len(sent), -1)
+
+
+@pytest.mark.parametrize("kind", ["digits", "windows", "people", "prices", "tones", "waves"])
+def test_c_compiles_without_a_warning_and_says_the_same(kind, request, rows_of, tmp_path):
+    model = request.getfixturevalue(f"{kind}_model")
+    _, feed = rows_of(kind)
     wanted = model.answer(feed)
-    found = np.frombuffer(done.stdout, np.float32).reshape(wanted.shape)
+    found = run_c(model, feed, tmp_path)
     scale = max(1.0, np.abs(wanted).max())
     np.testing.assert_allclose(found, wanted, rtol=0, atol=CLOSE * scale)
 
@@ -258,3 +264,22 @@ def test_command_writes_where_it_says(digits_run, tmp_path):
     assert result.exit_code == 0
     assert result.output.strip() == str(out)
     assert out.read_text().startswith('"""')
+
+
+@pytest.mark.parametrize("family", ["sequence_inception", "sequence_kernels"])
+def test_networks_for_sequences_are_written(family, tones_task, rows_of, tmp_path):
+    schema = tones_task.schema
+    designs = {d.family: d for d in portfolio(schema, 1_000)}
+    network = build_network(designs[family], schema, seed=1).eval()
+    with torch.no_grad():  # statistics and weights that matter
+        for place, value in enumerate([*network.parameters(), *network.buffers()]):
+            if value.is_floating_point():
+                value += 0.02 * torch.rand(value.shape, generator=_rng.child(place, "tests"))
+    model = open_model(ship(network, tones_task, tmp_path))
+    rows, feed = rows_of("tones")
+    wanted = model.answer(feed)
+    assert np.ptp(wanted[:, 0]) > 1e-4
+    space = {"__name__": "written"}
+    exec(compile(to_python(model), "model.py", "exec"), space)
+    np.testing.assert_allclose(space["predict"](rows), wanted, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(run_c(model, feed, tmp_path), wanted, rtol=0, atol=2e-5)
