@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Server", "ask_until_it_dies", "started"]
+__all__ = ["Server", "ask_until_it_dies", "refusal", "started"]
 
 _PATIENCE = 120.0  # seconds for a server to start, on a busy machine
 
@@ -68,14 +68,7 @@ def started(place: Path, database: Path, *, data: str) -> Iterator[Server]:
     Raises:
         RuntimeError: if it does not start.
     """
-    command = [sys.executable, "-m", "netwright", "serve", str(place), "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--log", str(database), "--data", data],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-    )
+    process = _start(place, str(database), data)
     try:
         yield _wait(process)
     finally:
@@ -83,6 +76,46 @@ def started(place: Path, database: Path, *, data: str) -> Iterator[Server]:
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def refusal(place: Path) -> str:
+    """Start a server that may well refuse to, and end it.
+
+    Args:
+        place: a run's folder, or an ONNX file, damaged.
+
+    Returns:
+        "refused" if it ended with exit code 2 and one message, "serves", or what went wrong.
+    """
+    process = _start(place, "none", "none", errors=subprocess.STDOUT)
+    assert process.stdout is not None
+    killer = threading.Timer(_PATIENCE, process.kill)
+    killer.start()
+    said = ""
+    for line in process.stdout:
+        said += line
+        if " at http://127.0.0.1:" in line:
+            process.kill()
+    code = process.wait()
+    killer.cancel()
+    process.stdout.close()
+    if " at http://127.0.0.1:" in said:
+        return "serves"
+    is_clear = code == 2 and said.startswith("Error: ") and "Traceback" not in said
+    return "refused" if is_clear else f"exit code {code}: {said[-200:]}"
+
+
+def _start(
+    place: Path, database: str, data: str, errors: int = subprocess.DEVNULL
+) -> subprocess.Popen:
+    command = [sys.executable, "-m", "netwright", "serve", str(place), "--port", "0"]
+    return subprocess.Popen(
+        [*command, "--log", database, "--data", data],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    )
 
 
 def _wait(process: subprocess.Popen) -> Server:

@@ -2,7 +2,8 @@
 
 The same test rows go through the network in torch, the shipped file in ONNX Runtime, the NumPy
 file, the C header (where there is a compiler), and the server. Then the server, a process of its
-own, gets requests that nobody should send, and is killed in the midst of answering.
+own, gets requests that nobody should send, and is killed in the midst of answering; and files that
+were damaged in 2,000 ways are opened.
 """
 
 import http.client
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +25,11 @@ import torch
 
 from netwright._build import build
 from netwright.artefact import Session
+from netwright.artefact._file import load_model
+from netwright.claims._damage import damaged_files, damaged_runs, open_all
 from netwright.claims._fuzz import draw_requests, send_all
-from netwright.claims._servers import Server, ask_until_it_dies, started
+from netwright.claims._servers import Server, ask_until_it_dies, refusal, started
+from netwright.compress import pack
 from netwright.data import load
 from netwright.finding import Cell, Finding, Judgement, Table
 from netwright.run import Run
@@ -36,12 +41,15 @@ TITLE = "Shipping: the same answers everywhere, and a server that stands"
 BAR = (
     "every form of the model agrees on the same test rows to 1e-5 in probability; 10,000 requests "
     "that nobody should send give no status of 500 or more, no hang and no crash; a server killed "
-    "(-9) under load has every row in its log that it told anybody of"
+    "(-9) under load has every row in its log that it told anybody of; 1,000 damaged .nwz files, "
+    "500 .onnx files and 500 runs are each opened or refused by name, without a crash, a hang or "
+    "512 MB, and what a checksum covers never gives other answers"
 )
 _AGREE = 1e-5
 _REQUESTS = 10_000
 _QUICK, _FULL = (("digits", 200), ("wine", 200)), (("digits", 2000), ("adult", 2000))
 _CLIENTS = 6
+_MOST_GROWN = 512_000_000  # bytes that opening a damaged file may take
 _BEFORE_KILL = 300  # rows that clients were told of before the kill
 _MAIN = """#include <stdio.h>
 #include "model.h"
@@ -82,12 +90,19 @@ def run(*, full: bool, seed: int) -> Finding:
                 found, fault = _fuzz(server, _REQUESTS // 2, seed=seed + place)
             rows.append((name, f"{_REQUESTS // 2:,} fuzzed requests", found))
             faults += [fault] if fault else []
+        for what, found, fault in _damage(Path(scratch) / "digits", Path(scratch), seed):
+            rows.append(("digits", what, found))
+            faults += [fault] if fault else []
         for trial in range(3 if full else 1):
             found, fault = _kill(Path(scratch) / "digits", Path(scratch) / f"kill-{trial}.db")
             rows.append(("digits", f"kill -9 under load, no. {trial + 1}", found))
             faults += [fault] if fault else []
     verdict = "broken" if faults else "met"
-    reason = "; ".join(faults) if faults else "all forms agree, and the servers stood"
+    reason = (
+        "; ".join(faults)
+        if faults
+        else "all forms agree, the servers stood, and so did what opens files"
+    )
     return Finding(
         name="claim-f5",
         title=TITLE,
@@ -180,6 +195,43 @@ def _fuzz(server: Server, n: int, *, seed: int) -> tuple[str, str]:
     elif server.process.poll() is not None or server.ask("GET", "/ready")[0] != 200:
         fault = "the server died of the requests"
     return f"{statuses}; {found.bad} bad, {found.hung} hung", fault
+
+
+def _damage(folder: Path, scratch: Path, seed: int) -> Iterator[tuple[str, str, str]]:
+    """Open damaged files; yields what they were, what became of them, and what is at fault."""
+    model = folder / "model.onnx"
+    packed = pack(load_model(model))
+    (scratch / "damaged").mkdir()
+
+    def write(contents: Iterator[bytes], ending: str) -> Iterator[Path]:
+        for number, content in enumerate(contents):
+            path = scratch / "damaged" / f"file-{number}{ending}"
+            path.write_bytes(content)
+            yield path
+
+    signed = damaged_files(packed, 500, seed=seed + 1, signed=True)
+    groups = {
+        "damaged .nwz files": write(damaged_files(packed, 500, seed=seed), ".nwz"),
+        "damaged .nwz files, checksum made to fit": write(signed, "-signed.nwz"),
+        "damaged .onnx files": write(damaged_files(model.read_bytes(), 500, seed=seed), ".onnx"),
+        "damaged runs": damaged_runs(folder, scratch / "damaged", 500, seed=seed),
+    }
+    shape = Run.open(folder).schema.input.shape
+    rows = np.random.default_rng(seed).integers(0, 256, (5, *shape)).astype(np.uint8)
+    checked = ("damaged .nwz files", "damaged runs")
+    for name, f in open_all(groups, {"image": rows}, model, scratch=scratch).items():
+        bad = f.unclear + f.crashed + f.hung + (f.other if name in checked else 0)
+        text = (
+            f"{f.refused} refused, {f.same} as before, {f.other} answer otherwise, {f.unclear} "
+            f"unclear, {f.crashed} crashed, {f.hung} hung; at most {f.grown / 1e6:.0f} MB"
+        )
+        is_fault = bad > 0 or f.grown > _MOST_GROWN
+        yield f"{f.n} {name}", text, f"{name}: {text} {f.worst[:200]}" if is_fault else ""
+    places = [scratch / "damaged" / f"run-{number}" for number in range(4)]
+    codes = [refusal(place) for place in places]
+    fine = sum(code in ("refused", "serves") for code in codes)
+    fault = "" if fine == len(codes) else f"`netwright serve` of a damaged run: {codes}"
+    yield f"`netwright serve` of {len(codes)} damaged runs", ", ".join(codes), fault
 
 
 def _kill(folder: Path, database: Path) -> tuple[str, str]:
