@@ -217,10 +217,12 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str, sequence: bo
     columns, target = _listed_targets(targets)
     first = inputs[0]
     if isinstance(first, Mapping):
+        _check_alike(inputs, (Mapping,), "a mapping from column to cell")
         keys = list(dict.fromkeys(key for each in inputs for key in each))
         cells = {str(key): column_of([each.get(key) for each in inputs]) for key in keys}
         return plain(name, pa.table({**cells, **columns}), target=target)
     if isinstance(first, str):
+        _check_alike(inputs, (str, int, float, np.generic, type(None)), "a text")
         table = pa.table({"text": column_of(inputs), **columns})
         return plain(name, table, target=target, text=("text",))
     recorded = isinstance(first, Path) and first.suffix.lower() == ENDING
@@ -242,6 +244,14 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str, sequence: bo
                 return plain(name, pa.table(columns), sequences=stacked, target=target)
             return _with_pictures(stacked, columns, target, name, channels_first=first_axis)
     return plain(name, pa.table(columns), pictures=inputs, target=target)
+
+
+def _check_alike(inputs: list[Any], kinds: tuple[type, ...], what: str) -> None:
+    for place, each in enumerate(inputs):
+        if not isinstance(each, kinds):
+            raise DataError(
+                f"Row {place} is {type(each).__name__}, but row 0 {what}; all must be of one kind."
+            )
 
 
 def _listed_targets(targets: list[Any]) -> tuple[dict[str, pa.Array], tuple[str, ...]]:

@@ -178,6 +178,11 @@ def decide_roles(
             notes.append(f"Beside the {kind}s, these columns are not used: {', '.join(unused)}.")
     elif asked["text"]:
         kind = "text"
+        if SEQUENCE in wish.forced.values():
+            raise DataError(
+                f"`schema` asks for a sequence and `text` for a text (`{asked['text'][0]}`); a "
+                f"network has one of them as its input."
+            )
         unused = [name for name in others if name not in (*asked["text"], *asked["by"])]
         if unused:
             notes.append(f"Beside the text, these columns are not used: {', '.join(unused)}.")

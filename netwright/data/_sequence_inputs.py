@@ -54,6 +54,9 @@ def sequence_inputs(
         cuts = (f"{cut:,} sequences were cut to {length:,} steps.",) if cut else ()
         blocks = _sequences.coded(items, kept, inputs.shape)
         x = room.keep(blocks, len(items), inputs.shape, np.dtype(np.float32))
+        late = _without_values(x, np.flatnonzero(kept & (steps > length)))
+        if late:
+            cuts += (f"{late:,} of them have no value before that.",)
         return Stored(x, _fitted(inputs, x, np.flatnonzero(train)), (*notes, *cuts))
 
     return finish
@@ -87,6 +90,10 @@ def _layout_notes(channels: int, steps: np.ndarray) -> tuple[str, ...]:
         f"The sequences have {channels:,} channels of {middle:,} steps; arrays are read as (rows, "
         f"channels, steps), so swap the last two axes if it is the other way round.",
     )
+
+
+def _without_values(x: np.ndarray | ArrowRows, rows: np.ndarray) -> int:
+    return sum(bool(np.isnan(x[rows[i : i + 1]]).all()) for i in range(len(rows)))
 
 
 def _fitted(inputs: Input, x: np.ndarray | ArrowRows, rows: np.ndarray) -> Input:

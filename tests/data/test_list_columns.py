@@ -167,6 +167,8 @@ def test_what_cannot_be_a_sequence_is_refused(recordings, schema, why):
     )
     with pytest.raises(DataError, match=why):
         load(table, schema=schema)
+    with pytest.raises(DataError, match=r"for a sequence and `text` for a text \(`label`\)"):
+        load(table, schema={"left": "sequence"}, text="label", target="age")
 
 
 def test_a_schema_of_sequences_needs_lists(recordings, rng):

@@ -162,7 +162,10 @@ def test_long_rows_are_cut_and_counted(rng):
     x[0] = rng.normal(size=(1, 5000))
     task = load((x, np.arange(300) % 2))
     assert task.schema.input.shape == (1, 6)
-    assert "1 sequences were cut to 6 steps." in task.notes
+    assert task.notes == ("1 sequences were cut to 6 steps.",)
+    x[0][:, :10] = np.nan
+    notes = load((x, np.arange(300) % 2)).notes
+    assert notes == (task.notes[0], "1 of them have no value before that.")
 
 
 def test_the_length_is_limited(rng, monkeypatch):

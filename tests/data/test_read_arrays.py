@@ -104,6 +104,8 @@ def test_pictures_of_mixed_sizes_stay_apart():
         ([1, 2], "Row 0 is no pair"),
         ([(1, 2), (1, 2, 3)], "Row 1 is no pair"),
         ([([1, 2], 0), (3, 1)], "different shapes"),
+        ([({"a": 1}, 0), ([1], 1)], "Row 1 is list, but row 0 a mapping"),
+        ([("a", 0), (torch.ones(2), 1)], "Row 1 is Tensor, but row 0 a text"),
     ],
 )
 def test_rows_that_are_none(rows, message):
