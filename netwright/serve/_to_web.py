@@ -22,8 +22,8 @@ from netwright.serve._web_runtime import WebRuntime, find_runtime
 
 __all__ = ["to_web"]
 
-_KINDS = ("image", "table", "text")
-_SCRIPTS = ("runtime.js", "model.js", "web_pictures.js", "web.js", "serve.js")
+_KINDS = ("image", "table", "text", "sequence")
+_OURS = ("web_pictures.js", "web_sequences.js", "web.js", "serve.js")
 _POLICY = (
     "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; style-src 'self'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -67,7 +67,7 @@ def to_web(
         "model.onnx": model.path.read_bytes(),
         "THIRD-PARTY.txt": _LICENCE.format(version=found.version),
     }
-    for name in ("serve.css", "serve.js", "web.js", "web_pictures.js"):
+    for name in ("serve.css", *_OURS):
         pages[name] = (static / name).read_bytes()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in pages.items():
@@ -78,7 +78,9 @@ def to_web(
 def _page(served: str) -> str:
     """Turn the served page into one that stands alone."""
     script = '<script src="/static/serve.js" defer></script>'
-    scripts = "\n".join(f'<script src="{name}" defer></script>' for name in _SCRIPTS)
+    scripts = "\n".join(
+        f'<script src="{name}" defer></script>' for name in ("runtime.js", "model.js", *_OURS)
+    )
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     assert script in served
     page = served.replace(script, scripts).replace('href="/static/', 'href="')

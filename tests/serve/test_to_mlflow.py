@@ -53,15 +53,17 @@ def people_feed():
 
 @pytest.mark.oracle
 def test_mlflow_says_the_same(
-    people_model, prices_model, words_model, digits_model, digits_task, tmp_path
+    people_model, prices_model, words_model, waves_model, digits_model, digits_task, tmp_path
 ):
     pixels = (digits_task.validation.take(range(9)) * 255).round().byte().numpy()
     texts = ["Good fine film, isn't it?", "", "ÜNKNOWN the bad £ plot"]
+    waves = np.random.default_rng(0).normal(size=(3, 2, 50)).astype(np.float32)
     feed = people_feed()
     cases = [
         (people_model, PEOPLE, feed),
         (prices_model, PEOPLE, {k: v for k, v in feed.items() if k != "age"}),
         (words_model, [{"text": text} for text in texts], {"text": np.array(texts, object)}),
+        (waves_model, waves.tolist(), {"sequence": waves}),
         (digits_model, pixels.tolist(), {"image": pixels}),
     ]
     lines = []

@@ -132,6 +132,40 @@ def test_images_say_the_same_and_are_decoded_to_the_bit(visit, digits_model, dig
             np.testing.assert_array_equal(np.reshape(made, shape), wanted)
 
 
+@pytest.mark.browser
+def test_characters_say_the_same(visit, chains_model, chains_frame):
+    page = visit(chains_model)
+    chains = [*chains_frame["dna"][:6], "", "ACGTN gatc"]
+    found, _ = ask(page, {"texts": chains})
+    wanted = chains_model.answer({"text": np.array(chains, object)})
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=CLOSE)
+
+
+@pytest.mark.browser
+def test_sequences_say_the_same(visit, waves_model):
+    page = visit(waves_model)
+    drawn = np.random.default_rng(0).normal(size=(3, 2, 50)).astype(np.float32)
+    drawn[1, :, 30:] = np.nan
+    drawn[2, 0, 5] = np.nan
+    rows = [[[None if v != v else v for v in line] for line in row] for row in drawn.tolist()]
+    rows[1] = [line[:30] for line in rows[1]]
+    found, _ = ask(page, {"sequences": rows})
+    np.testing.assert_allclose(found, waves_model.answer({"sequence": drawn}), rtol=0, atol=CLOSE)
+    table = "a,b\n" + "\n".join(f"{a!r},{b!r}" for a, b in drawn[0].T.tolist())
+    page.locator("#file").set_input_files(
+        {"name": "a.csv", "mimeType": "text/csv", "buffer": table.encode()}
+    )
+    page.locator(".said").wait_for()
+    said = waves_model.classes[found[0].argmax()]
+    assert page.locator(".said").inner_text().split()[0] == said
+    assert page.locator("svg.trace").count() == 1
+    assert ".wav" not in page.locator(".drop").inner_text()
+    refusal = "(sequence) => answerHere('/predict', { sequence }).catch((error) => error.text)"
+    wav = "data:;base64," + base64.b64encode(b"RIFF....WAVE").decode()
+    assert "is a recording, which this page does not read" in page.evaluate(refusal, wav)
+    assert "must be 2 lists of one length" in page.evaluate(refusal, [[1, 2], [3]])
+
+
 @pytest.fixture
 def package(tmp_path):
     """A package with the right names and nothing inside."""

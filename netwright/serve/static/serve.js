@@ -225,7 +225,8 @@ function sequenceInput(about) {
   const layout = one ? "a number a line" : `a column a channel (${names.slice(0, 4).join(", ")}${channels > 4 ? ", …" : ""}), a line a step`;
   const parts = ["Drop a file here, or choose one",
     el("span", {}, `.csv: ${layout}`),
-    el("span", {}, `.wav${rate ? `: ${rate.toLocaleString("en")} samples a second` : ""}${one ? "" : `, ${channels} channels`}`)];
+    window.answerHere ? null  // recordings take a server
+      : el("span", {}, `.wav${rate ? `: ${rate.toLocaleString("en")} samples a second` : ""}${one ? "" : `, ${channels} channels`}`)];
   const send = (sequence) => predict({ sequence });
   const drop = dropField(".csv,.wav,text/csv,audio/wav", parts, (address) => { area.value = ""; send(address); });
   drop.classList.add("low");

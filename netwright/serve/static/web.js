@@ -2,7 +2,9 @@
 // Answers the page's questions here, with ONNX Runtime Web, as a server of Netwright would.
 // `runtime.js` and `model.js` stand before this file and set `packed`.
 
-const FIELDS = { image: ["images", "image"], table: ["rows", "row"], text: ["texts", "text"] };
+const FIELDS = {
+  image: ["images", "image"], table: ["rows", "row"], text: ["texts", "text"], sequence: ["sequences", "sequence"],
+};
 const LARGEST = 3.4028234663852886e38;
 let session = null;
 
@@ -53,14 +55,16 @@ async function predictHere(body, opened) {
   let feed;
   let seen = null;
   if (kind === "image") [feed, seen] = await imageFeed(items, places);
+  else if (kind === "sequence") [feed, seen] = sequenceFeed(items, places);
   else if (kind === "text") feed = textFeed(items, places);
   else feed = tableFeed(items, places, notes);
+  const draw = kind === "image" ? shown : traced;
   const name = packed.outputs;
   const found = (await opened.run(feed, [name]))[name];
   const width = found.dims[1] ?? 1;
   const predictions = items.map((_, k) => {
     const row = Array.from(found.data.subarray(k * width, (k + 1) * width));
-    return { ...described(row), notes: notes[k], ...(seen ? { seen: shown(seen[k]) } : {}) };
+    return { ...described(row), notes: notes[k], ...(seen ? { seen: draw(seen[k]) } : {}) };
   });
   const { name: model, version, calibration } = packed.about;
   return { model, version, classes: packed.classes, calibration, predictions };
