@@ -177,7 +177,7 @@ def _valid(draw: random.Random, about: Mapping[str, Any]) -> tuple[str, Any]:
     """Make a request that the server takes."""
     kind = about["input"]["kind"]
     n = draw.choice((1, 1, 2, 5))
-    many = {"image": "images", "table": "rows", "text": "texts"}[kind]
+    many = {"table": "rows"}.get(kind, f"{kind}s")
     items = [_item(draw, about) for _ in range(n)]
     place = draw.random()
     if place < 0.6:
@@ -196,6 +196,11 @@ def _item(draw: random.Random, about: Mapping[str, Any]) -> Any:
     given = about["input"]
     if given["kind"] == "text":
         return " ".join(draw.choice(("good", "bad", "film", "x", "ß", "!")) for _ in range(5))
+    if given["kind"] == "sequence":
+        channels, steps = given["shape"]
+        n = draw.randrange(1, 2 * steps)
+        number = (0, -1.5, 1e-3, draw.gauss(0, 1), None)
+        return [[draw.choice(number) for _ in range(n - 1)] + [1.0] for _ in range(channels)]
     if given["kind"] == "image":
         channels, height, width = given["shape"]
         row = [[draw.randrange(256) for _ in range(width)] for _ in range(height)]
@@ -217,6 +222,9 @@ def _tensors(draw: random.Random, about: Mapping[str, Any], items: list[Any]) ->
     given, n = about["input"], len(items)
     if given["kind"] == "text":
         return [{"name": "text", "datatype": "BYTES", "shape": [n], "data": items}]
+    if given["kind"] == "sequence":
+        shape = [1, given["shape"][0], len(items[0][0])]
+        return [{"name": "sequence", "datatype": "FP32", "shape": shape, "data": items[0]}]
     if given["kind"] == "image":
         shape = [n, *given["shape"]]
         return [{"name": "image", "datatype": "UINT8", "shape": shape, "data": items}]

@@ -8,7 +8,7 @@ import pytest
 from netwright.claims._fuzz import Fuzzed, draw_requests, send_all
 
 
-@pytest.mark.parametrize("kind", ["people", "digits", "words"])
+@pytest.mark.parametrize("kind", ["people", "digits", "words", "waves"])
 def test_fuzzed_requests_are_refused_or_answered(shared, request, kind):
     client = shared(request.getfixturevalue(f"{kind}_model"))
     about = client.get("/metadata")[1]

@@ -95,6 +95,18 @@ def test_one_edit_away_in_spelling():
     assert swapped[2].tolist() == [1, 3]
 
 
+def test_any_character_of_a_chain_may_become_any_other():
+    found = near_in_spelling(list("ACGT"), n=8)
+    assert [set(row) - {own} for own, row in enumerate(found.tolist())][2:] == [
+        {2, 3, 4, 5} - {own} for own in range(2, 6)
+    ]
+    network = Bag([0.0, 0.0, 1.0, 1.0, -1.0, 3.0]).eval()  # T says most
+    chain, y = torch.tensor([[5, 2, 4, 0]]), torch.tensor([1])
+    attacked = text_search(network, chain, y, candidates=found, n_changes=1)
+    assert attacked.fooled.all()
+    assert word_changes(chain[0], attacked.x[0], list("ACGT")) == ((0, "T", "G"),)
+
+
 def test_misspellings_are_no_words_and_stay_readable():
     for word in ("terrible", "aaaa", "film"):
         edit = misspelled(word, {"film", "flim"})
