@@ -20,12 +20,22 @@ trained again. A design of any other kind learns from the trained network by `di
 
 Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed. `round_weights` rounds
 weights to any number of bits without training; `round_by_error` does so one input after the other,
-and the rest makes up for it. `round_aware` and `learn_steps` (better below four bits) round while
-the network learns; `ternarise` and `binarise` leave three and two values. `qsgd_gradients` and
-`dorefa_gradients` round what comes back while a network learns. `pack` writes a whole ONNX file as
-one `.nwz` file, graph included, and `unpack` gives it back.
+and the rest makes up for it; `adaround` learns which go up and which down. `round_aware` and
+`learn_steps` (better below four bits) round while the network learns; `ternarise` and `binarise`
+leave three and two values. `round_activations` rounds what layers receive, by calibrated ranges,
+and `to_qdq` writes both for ONNX Runtime; `qsgd_gradients` and `dorefa_gradients` round what comes
+back while a network learns. `pack` writes a whole ONNX file as one `.nwz` file, graph included, and
+`unpack` gives it back.
 """
 
+from netwright.compress._activations import (
+    CalibratedLayer,
+    Calibration,
+    RoundedInput,
+    free_activations,
+    round_activations,
+)
+from netwright.compress._adaround import adaround
 from netwright.compress._channels import Channels, channels
 from netwright.compress._codebook import CodeBook, Shared, codebook, share_weights
 from netwright.compress._cp import cp
@@ -45,7 +55,7 @@ from netwright.compress._fixed_point import FixedPoint, fixed_point, round_weigh
 from netwright.compress._hashed import Hashed, share_by_hash
 from netwright.compress._heads import head_importance, heads
 from netwright.compress._huffman import code_lengths, code_words, huffman
-from netwright.compress._int8_onnx import Range, is_quantisable, to_int8
+from netwright.compress._int8_onnx import is_quantisable, to_int8
 from netwright.compress._layers import (
     Layer,
     Shallower,
@@ -74,7 +84,10 @@ from netwright.compress._nwz_decode import NwzError, decode
 from netwright.compress._obd import hessian_diagonal, obd_saliency, prune_by_saliency
 from netwright.compress._obs import Operated, obs, prune_obc, prune_obs
 from netwright.compress._pack import pack, unpack
+from netwright.compress._qdq_onnx import to_qdq
 from netwright.compress._qsgd import Levels, qsgd, qsgd_gradients
+from netwright.compress._ranges import Range, least_divergence, least_error, min_max, percentile
+from netwright.compress._rank_search import SearchedRanks, search_ranks
 from netwright.compress._rounding_by_error import RoundedLayer, round_by_error
 from netwright.compress._separable import flattened, separable
 from netwright.compress._straight_through import Rounded, round_aware
@@ -91,6 +104,8 @@ from netwright.compress._tucker import tucker
 from netwright.compress._weights import plain_state, settle, weights
 
 __all__ = [
+    "CalibratedLayer",
+    "Calibration",
     "Channels",
     "CodeBook",
     "Distilled",
@@ -109,13 +124,16 @@ __all__ = [
     "Rank",
     "Rehabilitated",
     "Rounded",
+    "RoundedInput",
     "RoundedLayer",
+    "SearchedRanks",
     "Seen",
     "Shallower",
     "Shared",
     "Signs",
     "Ternary",
     "Thinned",
+    "adaround",
     "attention_transfer",
     "binarise",
     "block_influence",
@@ -139,6 +157,7 @@ __all__ = [
     "find_ticket",
     "fixed_point",
     "flattened",
+    "free_activations",
     "from_arrays",
     "head_importance",
     "heads",
@@ -150,9 +169,13 @@ __all__ = [
     "iterate",
     "kept",
     "learn_steps",
+    "least_divergence",
+    "least_error",
+    "min_max",
     "obd_saliency",
     "obs",
     "pack",
+    "percentile",
     "plain_state",
     "prune",
     "prune_by_deviation",
@@ -173,9 +196,11 @@ __all__ = [
     "remove_channels",
     "remove_layers",
     "rewind",
+    "round_activations",
     "round_aware",
     "round_by_error",
     "round_weights",
+    "search_ranks",
     "separable",
     "settle",
     "share_by_hash",
@@ -186,6 +211,7 @@ __all__ = [
     "taylor",
     "ternarise",
     "to_int8",
+    "to_qdq",
     "tucker",
     "unpack",
     "weights",

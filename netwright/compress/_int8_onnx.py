@@ -18,43 +18,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
 from netwright.artefact._session import run_session, start_session
 from netwright.compress._fixed_point import fixed_point
+from netwright.compress._ranges import SAMPLE, Range, least_error
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Range", "is_quantisable", "to_int8"]
+__all__ = ["is_quantisable", "to_int8", "write_codes"]
 
 _WEIGHTED = ("Conv", "Gemm")
 _PASSING = ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")
 _JOINING = ("Add", "Concat")
-_SAMPLE = 1 << 16  # numbers of each tensor that decide where to clip
-_CLIPS = 24  # ranges that are tried
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The range of an activation.
-
-    Attributes:
-        low: smallest number that has a code; 0 or below.
-        high: largest; 0 or above.
-    """
-
-    low: float
-    high: float
-
-    @property
-    def step(self) -> np.float32:
-        """Distance of neighbouring values."""
-        return np.float32(max((self.high - self.low) / 255, 1e-12))
-
-    @property
-    def zero(self) -> np.uint8:
-        """The code of 0."""
-        return np.uint8(np.clip(round(-self.low / float(self.step)), 0, 255))
 
 
 def to_int8(
@@ -172,26 +149,13 @@ def _calibrate(
         probe.graph.output.append(onnx.ValueInfoProto(name=name))
     session = start_session(probe, name="the calibration model", optimise=False)
     samples: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    each = max(1, _SAMPLE // len(feeds))
+    each = max(1, SAMPLE // len(feeds))
     for feed in feeds:
         for name, made in zip(names, run_session(session, names, dict(feed)), strict=True):
             flat = made.reshape(-1)
             extremes = np.array([flat.min(), flat.max()])
             samples[name] += [flat[:: -(-len(flat) // each)], extremes]
-    return {name: _best_range(np.concatenate(parts)) for name, parts in samples.items()}
-
-
-def _best_range(sample: np.ndarray) -> Range:
-    low, high = min(float(sample.min()), 0.0), max(float(sample.max()), 0.0)
-    best, least = Range(low, high), np.inf
-    for k in range(_CLIPS):
-        share = 1 - 0.6 * k / _CLIPS
-        tried = Range(low * share, high * share)
-        codes = np.clip(np.rint(sample / tried.step) + tried.zero, 0, 255)
-        error = float(np.square((codes - float(tried.zero)) * tried.step - sample).mean())
-        if error < least:
-            best, least = tried, error
-    return best
+    return {name: least_error(np.concatenate(parts), 8) for name, parts in samples.items()}
 
 
 def _rewrite(model: "onnx.ModelProto", plan: _Plan, ranges: dict[str, Range]) -> None:
@@ -241,21 +205,47 @@ def _weights(
     node: "onnx.NodeProto", source: Range, arrays: dict[str, np.ndarray], new: dict[str, np.ndarray]
 ) -> "list[onnx.NodeProto]":
     # The weight in eight bits, the bias in 32, each with the node that makes floats of it.
-    from onnx import helper
-
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
     axis = 0 if node.op_type == "Conv" or transposed else 1
-    array, name = arrays[node.input[1]], f"{node.output[0]}/weight"
-    rounded = fixed_point(torch.tensor(array), bits=8, axis=axis)
-    steps = rounded.step.reshape(-1).numpy()
-    new[f"{name}/codes"] = rounded.codes.numpy().astype(np.int8)
+    rounded = fixed_point(torch.tensor(arrays[node.input[1]]), bits=8, axis=axis)
+    codes, steps = rounded.codes.numpy().astype(np.int8), rounded.step.reshape(-1).numpy()
+    return write_codes(node, codes, steps, axis, source.step, arrays, new)
+
+
+def write_codes(
+    node: "onnx.NodeProto",
+    codes: Int[np.ndarray, "*shape"],
+    steps: Float[np.ndarray, "outputs"],
+    axis: int,
+    source_step: Float[np.ndarray, ""] | np.float32 | None,
+    arrays: Mapping[str, np.ndarray],
+    new: dict[str, np.ndarray],
+) -> "list[onnx.NodeProto]":
+    """Let a convolution or linear layer read its weight and bias as codes.
+
+    Args:
+        node: changed in place: it reads what the new nodes make.
+        codes: of the weight, in eight bits.
+        steps: of its output channels.
+        axis: of the weight, along which they lie.
+        source_step: of what the layer receives; None leaves the bias as it is.
+        arrays: the model's constants, of which the bias is one.
+        new: constants that the model needs now; some are added.
+
+    Returns:
+        The nodes that make floating-point numbers of the codes, to stand before it.
+    """
+    from onnx import helper
+
+    name = f"{node.output[0]}/weight"
+    new[f"{name}/codes"] = codes
     new[f"{name}/step"], new[f"{name}/zero"] = steps, np.zeros(len(steps), np.int8)
     inputs = [f"{name}/codes", f"{name}/step", f"{name}/zero"]
     made = [helper.make_node("DequantizeLinear", inputs, [_of(name)], axis=axis)]
     node.input[1] = _of(name)
-    if len(node.input) > 2 and node.input[2]:
+    if source_step is not None and len(node.input) > 2 and node.input[2] in arrays:
         bias, name = arrays[node.input[2]], f"{node.output[0]}/bias"
-        step = (steps * source.step).astype(np.float32)
+        step = (steps * source_step).astype(np.float32)
         new[f"{name}/codes"] = np.rint(bias / step).clip(-(2**31), 2**31 - 1).astype(np.int32)
         new[f"{name}/step"] = step
         inputs = [f"{name}/codes", f"{name}/step"]

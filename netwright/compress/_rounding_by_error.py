@@ -21,7 +21,7 @@ from torch.nn import functional
 from netwright.compress._fixed_point import fixed_point
 from netwright.compress._weights import constraint, weights
 
-__all__ = ["RoundedLayer", "round_by_error"]
+__all__ = ["RoundedLayer", "inputs_of", "layers_to_round", "round_by_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,32 @@ def round_by_error(
 
     Cost: a pass over `x` for each layer, and a cubic decomposition in the layer's inputs.
     """
-    layers = {
+    found = {}
+    for name, (layer, n_bits) in layers_to_round(network, bits).items():
+        inputs = inputs_of(network, layer, x)
+        if inputs is None:
+            continue  # the network does not use it
+        flat = weights(network)[name].reshape(len(layer.weight), -1)
+        rounded, moved = _round(flat, inputs, n_bits, damping)
+        layer.weight.data.copy_(rounded.reshape(layer.weight.shape))
+        found[name] = moved
+    return found
+
+
+def layers_to_round(
+    network: nn.Module, bits: int | Mapping[str, int]
+) -> dict[str, tuple[nn.Linear | nn.Conv2d, int]]:
+    """Return linear layers and convolutions by their weights' names, each with its bits.
+
+    Args:
+        network: whose layers they are.
+        bits: of a code, for all layers or by the weight's name.
+
+    Raises:
+        ValueError: if the network has no such weight, one that is no linear layer's or
+            convolution's, or one that is held by a constraint.
+    """
+    layers: dict[str, nn.Linear | nn.Conv2d] = {
         f"{path}.weight" if path else "weight": module
         for path, module in network.named_modules()
         if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
@@ -76,22 +101,23 @@ def round_by_error(
             raise ValueError(f"`{name}` is held by a constraint; `settle` the network first.")
         if name not in layers:
             raise ValueError(f"`{name}` belongs to no linear layer and no plain convolution.")
-    found = {}
-    for name, layer in layers.items():
-        if name not in chosen:
-            continue
-        inputs = _inputs_of(network, layer, x)
-        if inputs is None:
-            continue  # the network does not use it
-        flat = weights(network)[name].reshape(len(layer.weight), -1)
-        rounded, moved = _round(flat, inputs, chosen[name], damping)
-        layer.weight.data.copy_(rounded.reshape(layer.weight.shape))
-        found[name] = moved
-    return found
+    return {name: (layer, chosen[name]) for name, layer in layers.items() if name in chosen}
 
 
-def _inputs_of(network: nn.Module, layer: nn.Module, x: Tensor) -> Tensor | None:
-    # What the weight is multiplied with, a row for each output of the layer: (n, inputs).
+@torch.no_grad()
+def inputs_of(
+    network: nn.Module, layer: nn.Module, x: Float[Tensor, "batch *features"]
+) -> Float[Tensor, "n inputs"] | None:
+    """Return what a layer's weight is multiplied with, a row for each of its outputs' places.
+
+    Args:
+        network: run in eval mode, and left as it is.
+        layer: of the network; patches are cut out for a convolution.
+        x: inputs of the network.
+
+    Returns:
+        The rows; None if the network does not use the layer.
+    """
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     was = network.training

@@ -16,9 +16,9 @@ from netwright.compress import (
     taylor,
 )
 from netwright.data import Input, Schema, Target, load
-from netwright.learn import Recipe, fit
 from netwright.measure import macs, parameters
 from netwright.nn import TextTransformer
+from tests.compress.small_training import learn
 
 WORDS, TIME, WIDTH, HEADS = 9, 16, 12, 3
 
@@ -129,9 +129,8 @@ def test_heads_by_importance_cost_less_than_the_most_important():
         text = TextTransformer(18, 16, length=16, n_heads=8, n_blocks=1)
         words = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), _Words())
         network = nn.Sequential(words, text, nn.Linear(16, 10))
-    fit(network, task.train, task.validation, target=task.schema.target,
-        recipe=Recipe(learning_rate=1e-2), steps=60, seed=0, device="cpu")  # fmt: skip
-    x, y = task.train.take(range(256)), task.train.y[:256]
+    x, y = task.train.take(range(512)), task.train.y[:512]
+    learn(network, x, y, steps=50, learning_rate=0.02)
     found = heads(network)
     importance = head_importance(network, found, [(x, y)], functional.cross_entropy)
     test, labels = task.validation.take(slice(None)), task.validation.y

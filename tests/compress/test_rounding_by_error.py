@@ -6,7 +6,7 @@ from torch import nn
 
 from netwright import _rng
 from netwright.compress import fixed_point, prune_global, round_by_error, round_weights, weights
-from netwright.compress._rounding_by_error import _by_columns, _inputs_of
+from netwright.compress._rounding_by_error import _by_columns, inputs_of
 from netwright.data import load
 from netwright.learn import Recipe, fit
 
@@ -57,7 +57,7 @@ def test_patches_are_what_a_convolution_multiplies(generator):
     ):
         with _rng.seeded(0):
             layer = nn.Conv2d(3, 5, 3, bias=False, **settings)
-        inputs = _inputs_of(layer, layer, x)
+        inputs = inputs_of(layer, layer, x)
         made = inputs @ layer.weight.reshape(5, -1).T
         expected = layer(x).permute(0, 2, 3, 1).reshape(-1, 5)
         assert torch.allclose(made, expected, atol=1e-5)
