@@ -9,7 +9,7 @@ from typing import Any
 
 from netwright import __version__
 from netwright._audit import audit_subject
-from netwright._files import write_atomically
+from netwright._files import claim_folder, write_atomically
 from netwright._journal import Event, Journal
 from netwright._page import keep_data_notes, write_page
 from netwright._reachable import reachable
@@ -177,20 +177,7 @@ def _claim_folder(job: dict[str, Any], out: Path | None, task: Task) -> Path:
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in task.name)[:40]
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     folder = out if out is not None else Path("runs") / f"{name}-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "job.json"
-    if path.exists():
-        old = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key in {**job, **old} if old.get(key) != job.get(key)]
-        if changed:
-            raise ValueError(
-                f"{folder} belongs to another job (it differs in {', '.join(changed)}); "
-                f"choose another folder with `out`, or delete that one."
-            )
-    elif any(path.name != "quarantine.csv" for path in folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and holds no run; choose another folder.")
-    else:
-        write_atomically(path, text)
+    claim_folder(folder, job)
     return folder
 
 

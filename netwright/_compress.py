@@ -1,8 +1,6 @@
 """Make a finished run smaller, as far as requirements allow, and audit what is shipped."""
 
-import dataclasses
-import itertools
-import json
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,24 +11,23 @@ from torch import Tensor
 
 from netwright import __version__, _rng
 from netwright._audit import audit_subject, judge
-from netwright._compress_findings import (
-    REPLACED,
-    Tried,
-    beside,
-    overview,
-    speed,
-    write_compressed_page,
-)
-from netwright._compress_search import Candidate, candidates, sensitivity
-from netwright._files import write_atomically
+from netwright._compress_candidates import Bench, Tried, of_file
+from netwright._compress_findings import REPLACED, beside, overview, speed
+from netwright._compress_page import write_compressed_page
+from netwright._compress_passes import Made
+from netwright._compress_search import Search, rank
+from netwright._compress_shape import Shaped
+from netwright._compress_training import Retraining
+from netwright._files import claim_folder, write_atomically
 from netwright._journal import Event, Journal
-from netwright.artefact import Session, read_onnx
+from netwright.artefact import Session, check_agreement, read_onnx
 from netwright.artefact._file import load_model
-from netwright.compress import pack, unpack
+from netwright.compress import unpack
 from netwright.data import Task, load
-from netwright.finding import Finding, format_value
+from netwright.finding import Finding
 from netwright.learn import Budget
 from netwright.measure import Subject
+from netwright.nn import Calibrated
 from netwright.quantities import CATALOGUE
 from netwright.report import findings_to_json
 from netwright.requirement import Requirement
@@ -38,7 +35,9 @@ from netwright.run import Run
 
 __all__ = ["compress"]
 
-_CARRIED = ("schema.json", "data.json", "split.parquet", "quarantine.csv")
+_CARRIED = ("schema.json", "data.json", "task.json", "split.parquet", "quarantine.csv")
+_CALIBRATION = 256  # rows
+_AGREEMENT_ROWS = 256
 
 
 def compress(
@@ -54,10 +53,12 @@ def compress(
 ) -> Run:
     """Compress the network of a run, and put every question to it again.
 
-    Passes are tried in turn, ever stronger: eight bits; values shared; pruned, trained and values
-    shared; how strong for each layer follows from what the layer alone can bear. Candidates are
-    judged on validation rows; the one that meets most requirements is shipped as `model.nwz`, whose
-    bytes are what `size` counts, and audited as decoded from that file.
+    Passes are chained, ever stronger: fewer channels, lower ranks, zeros; then eight bits, or few
+    values. What is demanded decides which chains there are; how strong each is for each layer
+    follows from what the layer alone can bear. Candidates are measured on this machine and judged
+    on validation rows; the one that meets most requirements is shipped as `model.nwz`, whose bytes
+    are what `size` counts, and audited as decoded from that file. The same call continues one that
+    was killed; a finished one is opened, not repeated.
 
     Args:
         run: folder of a finished build.
@@ -71,12 +72,12 @@ def compress(
         **loading: passed to `load`, as for the build: target, text, by, ...
 
     Returns:
-        The folder of the compressed network: `model.nwz`, `model.onnx` decoded from it, findings
-        and report. It has no weights for another training.
+        The folder of the compressed network, a run as a build's: `model.nwz`, `model.onnx` decoded
+        from it, design and weights of the same network, findings and report.
 
     Raises:
         ValueError: if the run is not finished, the rows are not those it was built from, a
-            requirement cannot be used, or the folder holds something else.
+            requirement cannot be used, or the folder belongs to another job.
 
     Cost: the budget, and about as long as an audit.
     """
@@ -90,43 +91,90 @@ def compress(
     folder = Path(out) if out is not None else beside_it
     _claim(folder, old, requirements, budget, seed)
     journal = Journal(folder / "log.jsonl", watch)
-    model = load_model(old.artefact)
-    session = Session(old.artefact)
-    journal.record("stage", stage="sensitivity")
-    found = sensitivity(read_onnx(model), task)
-    journal.record("stage", stage="candidates")
-    before = _outputs(session, task.validation)
-    tried: list[Tried] = []
-    smaller = candidates(
-        model,
-        task,
-        found,
-        recipe=old.design.recipe,
-        budget=limit,
-        feed=session.raw_feed,
-        seed=_rng.child_seed(seed, "compress"),
-    )
-    first = Candidate("as it was", model, pack(model), {}, {})
-    for candidate in itertools.chain([first], smaller):
-        tried.append(_measure(candidate, task, before, requirements, folder, seed))
-        size = format_value(len(candidate.file), "bytes")
-        text = f"{candidate.passes}: {size}, validation score {tried[-1].score:.4f}"
-        journal.record("compressed", text=text)
-    chosen = min(tried, key=lambda t: _rank(t, task, requirements))
-    write_atomically(folder / "model.nwz", chosen.candidate.file)
-    decoded = unpack((folder / "model.nwz").read_bytes())
-    write_atomically(folder / "model.onnx", decoded.SerializeToString(deterministic=True))
-    journal.record("shipped", text=f"model.nwz: {chosen.candidate.passes}")
+    if journal.find("done"):
+        journal.show(Event("resumed", journal.elapsed, {"text": f"Already done: {folder}"}))
+        return Run.open(folder)
+    if journal.resumed:
+        text = f"Continuing {folder} after {journal.elapsed:.0f} s of earlier work."
+        journal.record("resumed", text=text)
+    search = _search(old, task, requirements, limit, folder, journal, seed)
+    search.run()
+    chosen = min(search.tried, key=lambda tried: rank(tried, task, requirements))
+    _ship(chosen, old, task, folder, journal)
     journal.record("stage", stage="audit")
     judged, asked = _audit(old, task, folder, requirements, journal, seed)
-    made_small = overview(old, chosen, tried, found.tables, folder)
+    made_small = overview(old, chosen, search, requirements, folder)
     compared = (beside(old.findings, asked), speed(old, task, folder))
     findings = (*judged, made_small, *compared, *asked)
+    journal.record("stage", stage="report")
     write_atomically(folder / "findings.json", findings_to_json(findings))
-    journal.record("done", seconds=round(journal.elapsed, 1))
     made = Run.open(folder)
-    write_compressed_page(made, old, task, requirements)
+    journal.record("done", seconds=round(journal.elapsed, 1))
+    write_compressed_page(made)
+    shutil.rmtree(folder / "networks", ignore_errors=True)  # what trainings went on from
     return made
+
+
+def _search(
+    old: Run,
+    task: Task,
+    requirements: Sequence[Requirement],
+    limit: Budget,
+    folder: Path,
+    journal: Journal,
+    seed: int,
+) -> Search:
+    session, model = Session(old.artefact), load_model(old.artefact)
+    network = old.network
+    inner = network.network if isinstance(network, Calibrated) else network
+    before = Made(Shaped(inner, old.design), network, model, {})
+    rows = task.calibration.take(range(min(_CALIBRATION, len(task.calibration))))
+    outputs = _outputs(session, task.validation)
+    train = Retraining(
+        inner,
+        task,
+        old.design.recipe,
+        limit,
+        folder=folder,
+        seed=_rng.child_seed(seed, "compress"),
+    )
+    return Search(
+        before,
+        task,
+        requirements,
+        bench=Bench(old.artefact, outputs, task, requirements, seed),
+        train=train,
+        feed=session.raw_feed(rows),
+        folder=folder,
+        journal=journal,
+    )
+
+
+def _ship(chosen: Tried, old: Run, task: Task, folder: Path, journal: Journal) -> None:
+    """Write what was chosen, as a build does, and compare the file with the network."""
+    for name in ("model.nwz", "design.json", "model.safetensors"):
+        write_atomically(folder / name, (chosen.folder / name).read_bytes())
+    decoded = unpack((folder / "model.nwz").read_bytes())
+    content = decoded.SerializeToString(deterministic=True)
+    write_atomically(folder / "model.onnx", content)
+    x = task.validation.take(range(min(_AGREEMENT_ROWS, len(task.validation))))
+    network = Run(folder).network
+    with torch.no_grad():
+        difference = (Session(folder / "model.onnx").predict(x) - network(x)).abs().max().item()
+    if not any(node.op_type == "QuantizeLinear" for node in decoded.graph.node):
+        check_agreement(network, folder / "model.onnx", x, schema=task.schema)
+    journal.record(
+        "shipped",
+        text=f"model.nwz: {chosen.passes}",
+        size=len(content),
+        packed=chosen.size,
+        before=old.artefact.stat().st_size,
+        opset=next(o.version for o in decoded.opset_import if not o.domain),
+        max_abs_difference=difference,
+        rows=len(x),
+        sha256=hashlib.sha256(content).hexdigest(),
+        candidate=int(chosen.folder.name),
+    )
 
 
 def _same_rows(old: Run, data: Any, loading: dict[str, Any]) -> Task:
@@ -154,77 +202,22 @@ def _check(requirement: Requirement, task: Task) -> None:
 def _claim(
     folder: Path, old: Run, requirements: Sequence[Requirement], budget: str, seed: int
 ) -> None:
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty; choose another folder with `out`, or delete it.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _CARRIED:
-        if (old.folder / name).is_file():
-            shutil.copyfile(old.folder / name, folder / name)
     about = {
         **old.job,
-        "compressed_from": old.folder.name,
+        "compressed_from": old.folder.resolve().name,
         "requirements": [r.text for r in requirements],
         "budget": budget,
         "compression_seed": seed,
         "version": __version__,
     }
-    write_atomically(folder / "job.json", json.dumps(about, indent=2, ensure_ascii=False))
+    claim_folder(folder, about)
+    for name in _CARRIED:
+        if (old.folder / name).is_file():
+            write_atomically(folder / name, (old.folder / name).read_bytes())
 
 
 def _outputs(session: Session, split: Any) -> Tensor:
     return torch.cat([session.predict(x) for x, _ in split.batches(512)])
-
-
-def _measure(
-    candidate: Candidate,
-    task: Task,
-    before: Tensor,
-    requirements: Sequence[Requirement],
-    folder: Path,
-    seed: int,
-) -> Tried:
-    # On validation rows. Attacks and proofs wait for the audit: they take longer than a candidate.
-    path, packed = folder / ".candidate.onnx", folder / ".candidate.nwz"
-    write_atomically(path, candidate.model.SerializeToString())
-    write_atomically(packed, candidate.file)
-    subject = Subject(
-        schema=task.schema,
-        split=task.validation,
-        network=read_onnx(candidate.model).eval(),
-        seed=_rng.child_seed(seed, "validation"),
-        artefact=path,
-        predict=Session(path).predict,
-        before=before,
-    )
-    measurements = {}
-    for requirement in requirements:
-        quantity = CATALOGUE[requirement.quantity]
-        if quantity.needs != "attack":
-            asked = _of_file(subject, packed, requirement)
-            measurements[requirement.text] = quantity.measure(asked, **requirement.keywords)
-    score = CATALOGUE[task.schema.target.metric].measure(subject)
-    path.unlink()
-    packed.unlink()
-    judged = {r.text: r.judge(measurements[r.text]) for r in requirements if r.text in measurements}
-    return Tried(candidate, measurements, judged, score.value)
-
-
-def _of_file(subject: Subject, packed: Path, requirement: Requirement) -> Subject:
-    # What is shipped is the `.nwz` file; all but its size is measured on what it decodes to.
-    if requirement.quantity != "size":
-        return subject
-    return dataclasses.replace(subject, artefact=packed)
-
-
-def _rank(tried: Tried, task: Task, requirements: Sequence[Requirement]) -> tuple[float, ...]:
-    """Order candidates: broken requirements, undecided ones, then what was left open."""
-    verdicts = [judgement.verdict for judgement in tried.judgements.values()]
-    is_higher_better = CATALOGUE[task.schema.target.metric].better == "higher"
-    worse = -tried.score if is_higher_better else tried.score
-    size = float(len(tried.candidate.file))
-    sized = any(r.quantity == "size" for r in requirements)
-    last = (worse, size) if sized else (size, worse)
-    return (verdicts.count("broken"), verdicts.count("undecided"), *last)
 
 
 def _audit(
@@ -249,6 +242,6 @@ def _audit(
         before=_outputs(Session(old.artefact), split),
     )
     packed = folder / "model.nwz"
-    judged = tuple(judge(_of_file(subject, packed, r), r) for r in requirements)
+    judged = tuple(judge(of_file(subject, packed, r), r) for r in requirements)
     asked = audit_subject(subject, (), task=task, journal=journal)
     return judged, tuple(f for f in asked if f.name not in REPLACED)

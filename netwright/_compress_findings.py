@@ -1,105 +1,130 @@
-"""What compression did, as findings, and the page about it."""
+"""What compression did, as findings."""
 
-import datetime
-import json
-import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from netwright import __version__
-from netwright._compress_search import Candidate
-from netwright._page import ERRORS, library_versions
-from netwright.data import Task, describe
-from netwright.finding import Cell, Finding, Judgement, Measurement, Points, Series, Table
+from netwright._compress_candidates import Tried
+from netwright._compress_search import Search
+from netwright.data import Task
+from netwright.finding import Cell, Finding, Measurement, Points, Series, Table
 from netwright.finding import format_value as show
 from netwright.measure import Subject, speed_up
 from netwright.quantities._shipped import raw_feeds, start
-from netwright.report import KeyFigure, RequirementRow, RunView, write_report
 from netwright.requirement import Requirement
 from netwright.run import Run
 
-__all__ = ["REPLACED", "Tried", "beside", "overview", "speed", "write_compressed_page"]
+__all__ = ["REPLACED", "beside", "overview", "speed"]
 
 REPLACED = ("size_by_layer", "latency")
 """Audits of a file that others take the place of: the bytes of `model.nwz`, and times by turns."""
 
+_CLEAR = 0.02  # by so much two copies of one file can differ
 _PAIRS = 200  # of calls, by turns
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """A candidate, and how it fared on the validation rows.
-
-    Attributes:
-        candidate: the smaller network.
-        measurements: by requirement; those on attacks and proofs are left to the audit.
-        judgements: of the measurements.
-        score: the task's metric.
-    """
-
-    candidate: Candidate
-    measurements: Mapping[str, Measurement]
-    judgements: Mapping[str, Judgement]
-    score: float
-
-
 def overview(
-    old: Run, chosen: Tried, tried: Sequence[Tried], sensitivity: Sequence[Table], folder: Path
+    old: Run,
+    chosen: Tried,
+    search: Search,
+    requirements: Sequence[Requirement],
+    folder: Path,
 ) -> Finding:
     """Say what was tried, what was chosen, and what was left alone.
 
     Args:
         old: the run before.
         chosen: what is shipped.
-        tried: all candidates.
-        sensitivity: what each layer alone can bear.
+        search: what was tried.
+        requirements: what was demanded.
         folder: of the compressed network.
     """
     before, after = old.artefact.stat().st_size, (folder / "model.nwz").stat().st_size
     opened = (folder / "model.onnx").stat().st_size
-    left = chosen.candidate.untouched
+    left, tried = chosen.untouched, search.tried
+    times = before / after
+    fewer = f"{times:.1f} times fewer" if times >= 1 else f"{1 / times:.2f} times as many"
     summary = (
-        f"{chosen.candidate.passes[0].upper()}{chosen.candidate.passes[1:]}: model.nwz has "
-        f"{show(after, 'bytes')}, {before / after:.1f} times fewer than model.onnx had "
-        f"({show(before, 'bytes')}). It decodes to an ONNX file of {show(opened, 'bytes')}."
+        f"{chosen.passes[0].upper()}{chosen.passes[1:]}: model.nwz has {show(after, 'bytes')}, "
+        f"{fewer} than model.onnx had ({show(before, 'bytes')}). It decodes to an ONNX file of "
+        f"{show(opened, 'bytes')}. {len(tried)} candidates were measured."
     )
     if left:
-        summary += f" Left alone: {len(left)} of {len(chosen.candidate.layers)} weights."
-    tables: list[Table | Points] = [_candidates(tried, chosen), _front(tried, chosen)]
-    if chosen.candidate.layers:
-        rows = tuple(
-            (name, n, total, round(100 * n / total, 1), values, left.get(name, ""))
-            for name, (n, total, values) in chosen.candidate.layers.items()
+        summary += f" Left alone, at least in part: {len(left)} of the weights."
+    taught = search.taught
+    if taught is not None:
+        better = "the rows alone" if taught.by == "rows" else "rows and the network before"
+        summary += (
+            f" What was cut learned from {better}: the first cut scored {taught.rows:.4f} by "
+            f"labels, {taught.network:.4f} by labels and the network before."
         )
-        columns = ("weight", "not zero", "of", "%", "different values", "left alone, and why")
+    tables: list[Table | Points] = [
+        _demands(tried, chosen, requirements),
+        _costs(tried, chosen),
+        _front(tried, chosen),
+    ]
+    if search.ended:
+        rows = tuple(search.ended.items())
+        title = "Chains of passes that ended before their last strength"
+        tables.append(Table(title, ("chain", "why"), rows))
+    if chosen.layers:
+        rows = tuple(
+            (name, n, total, round(100 * n / total, 1), values)
+            for name, (n, total, values) in chosen.layers.items()
+        )
+        columns = ("weight", "not zero", "of", "%", "different values")
         tables.append(Table("What is left of each weight", columns, rows))
-    tables.extend(sensitivity)
+    if left:
+        tables.append(Table("Left alone, and why", ("weight", "why"), tuple(left.items())))
+    tables.extend(search.found.tables)
     return Finding("compression", "Compression", summary, evidence=tuple(tables))
 
 
-def _candidates(tried: Sequence[Tried], chosen: Tried) -> Table:
+def _demands(tried: Sequence[Tried], chosen: Tried, requirements: Sequence[Requirement]) -> Table:
     texts = list(dict.fromkeys(text for t in tried for text in t.measurements))
     rows: list[tuple[Cell, ...]] = []
     for each in tried:
-        cells: list[Cell] = []
+        judged, cells = each.judge(requirements), list[Cell]()
         for text in texts:
-            measured, verdict = each.measurements[text], each.judgements[text].verdict
-            cells.append(f"{show(measured.value, measured.unit)}, {verdict}")
-        words = each.candidate.passes + (" (chosen)" if each is chosen else "")
-        size = show(len(each.candidate.file), "bytes")
-        rows.append((words, size, round(each.score, 4), *cells))
-    columns = ("passes", "model.nwz", "score", *texts)
-    return Table("Candidates, on validation rows", columns, tuple(rows))
+            measured = each.measurements[text]
+            cells.append(f"{show(measured.value, measured.unit)}, {judged[text].verdict}")
+        rows.append((_named(each, chosen), round(each.score, 4), *cells))
+    return Table("Candidates, on validation rows", ("passes", "score", *texts), tuple(rows))
+
+
+def _costs(tried: Sequence[Tried], chosen: Tried) -> Table:
+    rows = tuple(
+        (
+            _named(each, chosen),
+            round(each.size / 1000, 1),
+            float(f"{1000 * each.p50:.3g}"),
+            float(f"{1000 * each.p95:.3g}"),
+            round(each.memory / 1e6, 1),
+            f"{each.speed.value:.2f} times: {_word(each.speed)}",
+        )
+        for each in tried
+    )
+    title = "What candidates cost on this machine: a single row, by turns with the file before"
+    columns = ("passes", "kB", "median, ms", "p95, ms", "memory, MB", "as fast as before")
+    return Table(title, columns, rows)
+
+
+def _named(each: Tried, chosen: Tried) -> str:
+    return each.passes + (" (chosen)" if each is chosen else "")
+
+
+def _word(ratio: Measurement) -> str:
+    if ratio.low > 1 + _CLEAR:
+        return "faster"
+    return "slower than before" if ratio.high < 1 - _CLEAR else "no clear difference"
 
 
 def _front(tried: Sequence[Tried], chosen: Tried) -> Points:
     def series(name: str, members: Sequence[Tried]) -> Series:
         return Series(
             name,
-            tuple(len(t.candidate.file) / 1000 for t in members),
+            tuple(t.size / 1000 for t in members),
             tuple(t.score for t in members),
-            tuple(t.candidate.passes for t in members),
+            tuple(t.passes for t in members),
         )
 
     others = [t for t in tried if t is not chosen]
@@ -162,57 +187,10 @@ def speed(old: Run, task: Task, folder: Path) -> Finding:
         runs.append(lambda k, s=session, f=feeds: s.run(None, f[k % len(f)]))
     found = speed_up(*runs, n_pairs=_PAIRS)
     ratio = found.ratio
-    word = "as fast as before, within the interval"
-    if ratio.low > 1:
-        word = "faster than before"
-    elif ratio.high < 1:
-        word = "slower than before"
+    word = {"faster": "faster than before"}.get(_word(ratio), _word(ratio))
     summary = (
         f"A single row takes {show(found.second, 's')} after compression and "
         f"{show(found.first, 's')} before, {ratio.value:.2f} times as fast "
         f"[{ratio.low:.2f}, {ratio.high:.2f}]: {word}."
     )
     return Finding("speed", "Speed before and after compression", summary, measurement=ratio)
-
-
-def write_compressed_page(
-    made: Run, old: Run, task: Task, requirements: Sequence[Requirement]
-) -> None:
-    """Write `report.html` of a compressed network.
-
-    Args:
-        made: the folder of the compressed network, with its findings.
-        old: the run before.
-        task: what it learned.
-        requirements: that were put to it.
-    """
-    by_text = {f.requirement: f for f in made.findings if f.requirement is not None}
-    require = "".join(f' --require "{r.text}"' for r in requirements)
-    chosen = f"--budget {json.dumps(made.job['budget'])} --seed {made.job['compression_seed']}"
-    size = (made.folder / "model.nwz").stat().st_size
-    before = old.artefact.stat().st_size
-    view = RunView(
-        title=f"{task.name}, compressed",
-        description=f"The network of {old.folder.name}, made small.",
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        command=f"netwright compress {old.folder.name}{require} {chosen}",
-        seed=made.job["compression_seed"],
-        device=f"cpu on {platform.machine()}",
-        job="audit",
-        requirements=tuple(RequirementRow.of(r, by_text[r.text]) for r in requirements),
-        findings=tuple(f for f in made.findings if f.requirement is None),
-        errors=ERRORS,
-        figures=(
-            KeyFigure("shipped file", size, "bytes", "model.nwz"),
-            KeyFigure("before", before, "bytes", "model.onnx"),
-        ),
-        schema=describe(task.schema),
-        splits=(("test", len(task.test)),),
-        quarantine=task.quarantine,
-        duplicates=task.duplicates,
-        notes=task.notes,
-        looks=tuple(task.test.looks),
-        versions=library_versions(),
-    )
-    write_report(view, made.report)

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,16 @@ from netwright.report import (
 from netwright.requirement import Requirement
 from netwright.run import Run
 
-__all__ = ["ERRORS", "keep_data_notes", "library_versions", "view_run", "write_page"]
+__all__ = [
+    "ERRORS",
+    "files_of",
+    "keep_data_notes",
+    "library_versions",
+    "read_table",
+    "time_used",
+    "view_run",
+    "write_page",
+]
 
 _STAGES = ("load", "search", "ship", "audit", "report")
 ERRORS = ("confusion", "worst_errors", "residuals")
@@ -112,12 +122,12 @@ def view_run(run: Run) -> RunView:
         training=_curves(journal, chosen["candidate"]),
         schema=describe(run.schema),
         splits=tuple(notes["splits"].items()),
-        quarantine=_table(notes["quarantine"]),
-        duplicates=_table(notes["duplicates"]),
+        quarantine=read_table(notes["quarantine"]),
+        duplicates=read_table(notes["duplicates"]),
         notes=tuple(notes["notes"]),
         looks=tuple(e.facts["reason"] for e in journal.find("test split opened")),
-        budget=_budget(journal),
-        files=_files(run.folder),
+        budget=time_used(journal),
+        files=files_of(run.folder),
         agreement=shipped["max_abs_difference"],
         versions=library_versions(),
     )
@@ -225,18 +235,36 @@ def _curves(journal: Journal, chosen: int) -> tuple[Lines, ...]:
     )  # fmt: skip
 
 
-def _budget(journal: Journal) -> Table:
+def time_used(journal: Journal, stages: Sequence[str] = _STAGES) -> Table:
+    """Say what each stage took.
+
+    Args:
+        journal: of the run.
+        stages: those to show, in order.
+    """
     starts = [(e.facts["stage"], e.elapsed) for e in journal.find("stage")]
     ends = [elapsed for _, elapsed in starts[1:]] + [journal.events[-1].elapsed]
     spent = {"load": starts[0][1] if starts else 0.0}
     for (stage, begin), end in zip(starts, ends, strict=True):
         spent[stage] = spent.get(stage, 0.0) + end - begin
-    rows = tuple((stage, round(spent[stage], 1)) for stage in _STAGES if stage in spent)
+    rows = tuple((stage, round(spent[stage], 1)) for stage in stages if stage in spent)
     return Table("Time used", ("stage", "seconds"), rows)
 
 
-def _files(folder: Path) -> tuple[ArtefactFile, ...]:
-    names = ("model.onnx", "model.safetensors", "design.json", "schema.json", "findings.json")
+def files_of(folder: Path) -> tuple[ArtefactFile, ...]:
+    """List the files of a run that others need.
+
+    Args:
+        folder: of the run.
+    """
+    names = (
+        "model.nwz",
+        "model.onnx",
+        "model.safetensors",
+        "design.json",
+        "schema.json",
+        "findings.json",
+    )
     files = [(n, (folder / n).read_bytes()) for n in names if (folder / n).is_file()]
     return tuple(ArtefactFile(n, len(b), hashlib.sha256(b).hexdigest()) for n, b in files)
 
@@ -254,7 +282,12 @@ def _first_rows(table: Table) -> Table:
     return Table(title, table.columns, table.rows[:_MOST_ROWS])
 
 
-def _table(plain: dict[str, Any]) -> Table:
+def read_table(plain: dict[str, Any]) -> Table:
+    """Read a table that was kept as JSON.
+
+    Args:
+        plain: as `keep_data_notes` wrote it.
+    """
     from pydantic import TypeAdapter
 
     return TypeAdapter(Table).validate_python(plain)

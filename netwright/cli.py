@@ -290,11 +290,11 @@ def report(
     """Write a run's report.html again from its files, and print its verdicts."""
     from rich.console import Console
 
-    from netwright._page import write_page
+    from netwright._compress_page import write_any_page
     from netwright.run import Run
 
     opened = Run.open(run)
-    write_page(opened)
+    write_any_page(opened)
     _close(opened.findings, opened.report, as_json, Console(stderr=as_json))
 
 
@@ -372,7 +372,8 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code == 130:  # Ctrl-C
             kept = " What was done is kept; the same command continues from there."
-            typer.echo("Stopped." + (kept if "build" in sys.argv[1:2] else ""), err=True)
+            goes_on = sys.argv[1:2] in (["build"], ["compress"])
+            typer.echo("Stopped." + (kept if goes_on else ""), err=True)
         raise
     except (ValueError, TypeError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)

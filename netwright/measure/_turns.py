@@ -26,11 +26,13 @@ class SpeedUp:
             faster. Its interval assumes no distribution.
         first: median seconds of the first.
         second: median seconds of the second.
+        seconds: of every pair: those of the first, and those of the second.
     """
 
     ratio: Measurement
     first: float
     second: float
+    seconds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
 
 def speed_up(
@@ -64,4 +66,5 @@ def speed_up(
             seconds[1].append(taken[1])
     pairs = tuple(a / b for a, b in zip(*seconds, strict=True))
     ratio = replace(percentile(pairs, 0.5), unit="", note="pairs of calls by turns")
-    return SpeedUp(ratio, statistics.median(seconds[0]), statistics.median(seconds[1]))
+    medians = statistics.median(seconds[0]), statistics.median(seconds[1])
+    return SpeedUp(ratio, *medians, (tuple(seconds[0]), tuple(seconds[1])))

@@ -116,7 +116,8 @@ class RunView:
         command: the command line, or the call, that made the run.
         seed: the seed of the whole job.
         device: what it ran on, in words.
-        job: "build" where Netwright made the network, "audit" where it was given one.
+        job: "build" where Netwright made the network, "compress" where it made one smaller, "audit"
+            where it was given one.
         requirements: each requirement with its finding, in the user's order.
         findings: every finding, in the order to show them.
         errors: names of the findings that belong in the section on errors.
@@ -152,7 +153,7 @@ class RunView:
     command: str = ""
     seed: int | None = None
     device: str = ""
-    job: Literal["build", "audit"] = "build"
+    job: Literal["build", "compress", "audit"] = "build"
     requirements: tuple[RequirementRow, ...] = ()
     findings: tuple[Finding, ...] = ()
     errors: tuple[str, ...] = ()

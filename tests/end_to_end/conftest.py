@@ -2,6 +2,8 @@ import pytest
 
 import netwright as nw
 
+from .small_compression import tiny_run
+
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory):
@@ -13,3 +15,9 @@ def digits_run(tmp_path_factory):
         seed=0,
         out=tmp_path_factory.mktemp("run") / "digits",
     )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A run whose network was not searched for, small enough to be compressed in seconds."""
+    return tiny_run(tmp_path_factory.mktemp("tiny"))

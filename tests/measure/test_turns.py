@@ -22,6 +22,7 @@ def test_the_ratio_is_the_median_over_pairs(monkeypatch):
     found = speed_up(clock.call(lambda k: 6.0), clock.call(lambda k: 2.0), n_pairs=40)
     assert (found.ratio.value, found.ratio.low, found.ratio.high, found.ratio.n) == (3, 3, 3, 40)
     assert (found.first, found.second, found.ratio.unit) == (6, 2, "")
+    assert found.seconds == ((6.0,) * 40, (2.0,) * 40)
 
 
 def test_a_load_that_falls_on_both_changes_nothing(monkeypatch):
