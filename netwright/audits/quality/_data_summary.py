@@ -48,7 +48,8 @@ def data_summary(task: Task, *, generator: torch.Generator | None = None) -> Fin
         evidence.append(_values(splits, schema))
     if schema.input.kind == "table":
         evidence.append(_columns(schema))
-    evidence.append(_samples(task.train, schema, generator))
+    if len(task.train):  # an audit of rows from a file has none
+        evidence.append(_samples(task.train, schema, generator))
     for table in (task.duplicates, task.quarantine):
         if table.rows:
             evidence.append(Table(_cut_title(table), table.columns, table.rows[:_MOST_ROWS]))
