@@ -33,8 +33,8 @@ def text_cells(
     width: int = 32,
     n_normal: int = 1,
     n_reductions: int = 0,
-    p_drop_word: float = 0.1,
-    p_drop: float = 0.5,
+    p_drop_word: float = 0.2,
+    p_drop: float = 0.2,
 ) -> nn.Sequential:
     """Build an embedding, cells over the words, and a head on their means and maxima.
 

@@ -39,34 +39,13 @@ class _Stack:
     recipe: Recipe
 
 
+_CONVOLVED = Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
+_LINEAR = Recipe(learning_rate=2.5e-3, weight_decay=0.05, batch_size=64)
 _STACKS = {
-    "image": _Stack(
-        "cells", "image", 8, 1, 1, Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64)
-    ),
-    "table": _Stack(
-        "table_cells",
-        "row",
-        32,
-        2,
-        0,
-        Recipe(learning_rate=2.5e-3, weight_decay=0.05, batch_size=64),
-    ),
-    "text": _Stack(
-        "text_cells",
-        "sequence",
-        32,
-        1,
-        0,
-        Recipe(learning_rate=3e-3, weight_decay=0.01, batch_size=64),
-    ),
-    "sequence": _Stack(
-        "sequence_cells",
-        "sequence",
-        16,
-        1,
-        1,
-        Recipe(learning_rate=1e-2, weight_decay=0.05, batch_size=64),
-    ),
+    "image": _Stack("cells", "image", 8, 1, 1, _CONVOLVED),
+    "table": _Stack("table_cells", "row", 32, 2, 0, _LINEAR),
+    "text": _Stack("text_cells", "sequence", 32, 1, 0, _CONVOLVED),
+    "sequence": _Stack("sequence_cells", "sequence", 16, 1, 1, _CONVOLVED),
 }
 
 
