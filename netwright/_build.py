@@ -106,12 +106,8 @@ def build(
         make_strategy = strategy
     folder = _claim_folder(job, Path(out) if out is not None else None, task)
     journal = Journal(folder / "log.jsonl", watch, began=began)
-    if journal.find("done"):
-        journal.show(Event("resumed", journal.elapsed, {"text": f"Already done: {folder}"}))
+    if journal.take_up():
         return Run.open(folder)
-    if journal.resumed:
-        text = f"Continuing {folder} after {journal.elapsed:.0f} s of earlier work."
-        journal.record("resumed", text=text)
     _keep_data(task, folder, journal)
 
     journal.record("stage", stage="search")

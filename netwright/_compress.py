@@ -91,12 +91,8 @@ def compress(
     folder = Path(out) if out is not None else beside_it
     _claim(folder, old, requirements, budget, seed)
     journal = Journal(folder / "log.jsonl", watch)
-    if journal.find("done"):
-        journal.show(Event("resumed", journal.elapsed, {"text": f"Already done: {folder}"}))
+    if journal.take_up():
         return Run.open(folder)
-    if journal.resumed:
-        text = f"Continuing {folder} after {journal.elapsed:.0f} s of earlier work."
-        journal.record("resumed", text=text)
     search = _search(old, task, requirements, limit, folder, journal, seed)
     search.run()
     chosen = min(search.tried, key=lambda tried: rank(tried, task, requirements))

@@ -75,6 +75,21 @@ class Journal:
         if self._watch is not None:
             self._watch(event)
 
+    def take_up(self) -> bool:
+        """Say what an earlier try has left behind.
+
+        Returns:
+            Whether it was finished.
+        """
+        folder = self._path.parent
+        if self.find("done"):
+            self.show(Event("resumed", self.elapsed, {"text": f"Already done: {folder}"}))
+            return True
+        if self.resumed:
+            text = f"Continuing {folder} after {self.elapsed:.0f} s of earlier work."
+            self.record("resumed", text=text)
+        return False
+
     def find(self, name: str) -> tuple[Event, ...]:
         """Return all events of one name, oldest first.
 

@@ -38,3 +38,15 @@ def test_of_a_damaged_log_what_still_is_an_event_counts(tmp_path):
     bad += ['{"event": "c", "elapsed": "x"}', '{"event": "d", "elapsed": NaN}']
     path.write_text("\n".join([*bad, good]))
     assert [event.name for event in Journal(path).events] == ["a"]
+
+
+def test_an_earlier_try_is_taken_up_unless_it_was_finished(tmp_path):
+    path, seen = tmp_path / "log.jsonl", []
+    assert not Journal(path, seen.append).take_up() and not seen
+    path.write_text('{"event": "worked", "elapsed": 41.5}\n', encoding="utf-8")
+    journal = Journal(path, seen.append)
+    assert not journal.take_up()
+    assert seen[-1].facts["text"].startswith(f"Continuing {tmp_path} after 4")
+    journal.record("done")
+    assert Journal(path, seen.append).take_up()
+    assert seen[-1].facts["text"] == f"Already done: {tmp_path}"
