@@ -107,11 +107,8 @@ class Log:
         self._errors = (exc.SQLAlchemyError, sqlite3.Error)
         self._lock = threading.Lock()
         self._writer: Any = None
-        self._is_file = url.get_backend_name() == "sqlite" and url.database not in (
-            None,
-            "",
-            ":memory:",
-        )
+        is_kept = url.database not in (None, "", ":memory:")
+        self._is_file = is_kept and url.get_backend_name() == "sqlite"
         try:
             self._engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
             if url.get_backend_name() == "sqlite":
