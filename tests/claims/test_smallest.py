@@ -19,7 +19,6 @@ BRIEF = Effort(widths=(2, 3, 4), copies=2, taught=1, passes=2, rounded=2, bits=4
 def test_claim_is_met(shared_data):
     found = smallest.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
-    assert found.seconds < 90
 
 
 def few(split, n):
