@@ -44,8 +44,8 @@ _NAMES: dict[type, Callable[[nn.Module], str]] = {
     layers.Around: lambda m: f"residual, {_inside(m)}",
     layers.Denormalise: lambda m: "back to the target's units",
     layers.TableEncoder: lambda m: _columns(m),
-    layers.NgramBag: lambda m: f"sum over n-grams of up to {m.longest} words",  # type: ignore
-    layers.NaiveBayesBag: lambda m: f"linear in n-grams of up to {m.bag.longest} words",  # type: ignore
+    layers.NgramBag: lambda m: f"sum over n-grams of up to {m.longest} tokens",  # type: ignore
+    layers.NaiveBayesBag: lambda m: f"linear in n-grams of up to {m.bag.longest} tokens",  # type: ignore
     layers.TextConvolution: lambda m: _filters(m),
     layers.TransformerBlock: lambda m: f"attention ({m.attention.n_heads} heads) + network",  # type: ignore
     layers.BatchEnsembleLinear: lambda m: f"{len(m.bias)} linear maps, shared weights",  # type: ignore
@@ -329,7 +329,7 @@ def _pool(module: Any, what: str, of: str) -> str:
 def _filters(module: nn.Module) -> str:
     windows = [each[1].kernel_size[0] for each in module.filters]  # type: ignore
     listed = ", ".join(str(window) for window in windows)
-    return f"{module.out_features} filters over {listed} words, maximum"
+    return f"{module.out_features} filters over {listed} tokens, maximum"
 
 
 def _columns(module: nn.Module) -> str:

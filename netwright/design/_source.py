@@ -133,8 +133,8 @@ def _story(design: Design, schema: Schema) -> str:
         "image": f"images as float32 in [0, 1], (batch, {shape.replace(' x ', ', ')})",
         "table": f"rows as float32 (batch, {shape}): numbers, NaN where missing, and categories "
         f"counted from 1",
-        "text": f"numbers of words as int64 (batch, {shape}): 0 for padding, 1 for unknown, i + 2 "
-        f"for word i of\nthe vocabulary",
+        "text": f"numbers of {schema.input.tokens} as int64 (batch, {shape}): 0 for padding, 1 for "
+        f"unknown, i + 2\nfor entry i of the vocabulary",
         "sequence": f"sequences as float32 (batch, {shape.replace(' x ', ', ')}), channels before "
         f"steps, NaN where\nmissing and behind the end",
     }[schema.input.kind]

@@ -240,7 +240,7 @@ _TEXT: dict[str, dict[str, tuple[str, Any]]] = {
     },
     "text_cnn": {
         "width": ("width", int),
-        "reach": ("windows", lambda reach: list(range(1, reach + 1))),
+        "reach": ("windows", lambda reach: list(range(1, reach + 1))),  # thrice as wide: see below
         "word dropout": ("p_drop_word", float),
         "dropout": ("p_drop", float),
     },
@@ -258,6 +258,7 @@ _TEXT: dict[str, dict[str, tuple[str, Any]]] = {
     },
 }
 _RATES = {"text_linear": 1e-2, "text_bag": 3e-3, "text_cnn": 3e-3}
+_LONGEST_ATTENTION = 512  # tokens that all look at each other
 
 
 class TextMacroSpace:
@@ -271,12 +272,18 @@ class TextMacroSpace:
             recipe: how every design is trained; by default as the family needs.
         """
         self._recipe = recipe
-        # Naive Bayes has nothing to count where values are predicted.
-        families = tuple(_TEXT) if schema.target.kind in ("class", "labels") else tuple(_TEXT)[1:]
+        # A character says less than a word: windows are thrice as wide, and runs longer.
+        self._by_characters = schema.input.tokens == "characters"
+        left_out = set()
+        if schema.target.kind not in ("class", "labels"):
+            left_out.add("text_linear")  # naive Bayes has nothing to count
+        if schema.input.shape[0] > _LONGEST_ATTENTION:
+            left_out.add("text_transformer")
+        families = tuple(family for family in _TEXT if family not in left_out)
         self.decisions: tuple[Decision, ...] = (
             Decision("family", families),
             Decision("width", (16, 32, 64, 128), ordered=True),
-            Decision("reach", (1, 2, 3), ordered=True),
+            Decision("reach", (2, 3, 4) if self._by_characters else (1, 2, 3), ordered=True),
             Decision("depth", (1, 2, 3), ordered=True),
             Decision("hidden", (32, 64, 128), ordered=True),
             Decision("word dropout", (0.0, 0.1, 0.3, 0.5, 0.7), ordered=True),
@@ -299,6 +306,8 @@ class TextMacroSpace:
             if decision.name in _TEXT[family]:
                 name, read = _TEXT[family][decision.name]
                 parameters[name] = read(decision.options[place])
+        if self._by_characters and family == "text_cnn":
+            parameters["windows"] = [3 * window for window in parameters["windows"]]
         rate = _RATES.get(family, 1e-3)
         decay = 0.0 if family == "text_linear" else 1e-2
         recipe = self._recipe or Recipe(learning_rate=rate, weight_decay=decay, batch_size=64)

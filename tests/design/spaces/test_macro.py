@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from netwright._rng import seeded
-from netwright.data import Schema
+from netwright.data import Input, Schema
 from netwright.design import build_network, design_from_json, design_to_json
 from netwright.design.spaces import (
     ImageMacroSpace,
@@ -110,6 +110,15 @@ def test_layers_beyond_the_last_and_strides_of_one_pixel_do_not_matter():
     deep = (1, *[1] * (len(space.decisions) - 1))  # 8, 4, 2, 1 pixels: the fourth halves nothing
     strides = [i for i, d in enumerate(space.decisions) if d.name.endswith("stride")]
     assert [space.canonical(deep)[i] for i in strides] == [1, 1, 1, 0]
+
+
+def test_texts_of_characters_have_wider_windows_and_no_attention_over_thousands():
+    texts = [Input("text", (n,), vocabulary=tuple("ACGT"), tokens="characters") for n in (9, 2048)]
+    short, long = (macro_space(Schema(text, CLASS)) for text in texts)
+    assert short.design((2, 1, 2, 0, 0, 1, 2)).parameters["windows"] == [3, 6, 9, 12]
+    assert short.design((0, 0, 2, 0, 0, 0, 0)).parameters == {"longest": 4}
+    families = [set(space.decisions[0].options) for space in (short, long)]
+    assert families[0] - families[1] == {"text_transformer"}
 
 
 def test_text_parameters_are_those_of_the_family():
