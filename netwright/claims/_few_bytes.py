@@ -137,6 +137,9 @@ def lessons(train: Split, effort: Effort, *, seed: int) -> Lessons:
         train: the rows, images in memory.
         effort: how many copies, and how long the teacher learns.
         seed: of all of it.
+
+    Raises:
+        TypeError: if the rows do not lie in memory.
     """
     if not isinstance(train, TensorSplit):
         raise TypeError(f"`train` must lie in memory, as a TensorSplit; got {type(train)}.")
