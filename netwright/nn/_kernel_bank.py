@@ -4,9 +4,9 @@ Paper:    Dempster, Schmidt, Webb. MiniRocket: A Very Fast (Almost) Deterministi
           Series Classification. KDD 2021, arXiv:2012.08791, section 3 (84 kernels of nine weights
           -1 and 2, dilations by powers of two, shares of positive values, a ridge classifier).
 Departs:  a share of positive values is the mean of a steep sigmoid, so that gradients pass and two
-          runtimes agree; biases are quantiles over all training rows; the padding is always there.
-          The ridge's scores are scaled by what suits held-out rows best, so that they are logits,
-          and may be trained on.
+          runtimes agree; biases are quantiles over 128 training rows instead of one; the padding is
+          always there. The ridge's scores are scaled by what suits held-out rows best, so that they
+          are logits, and may be trained on.
 Notation: `n_biases` = features of each kernel and dilation; `ridge` = lambda.
 """
 
@@ -159,7 +159,7 @@ class KernelBank(nn.Module):
         n = len(split)
         places = torch.linspace(0, n - 1, min(n, _MOST_ROWS)).round().long()
         rows = [split.take(part).to(self.level) for part in places.split(128)]
-        self._set_biases(rows[0])
+        self._set_biases(split.take(places[:: math.ceil(len(places) / 128)]).to(self.level))
         shares = torch.cat([self.features(x) for x in rows]).double()
         spread = shares.std(dim=0, correction=0)
         used = spread > 1e-6

@@ -121,3 +121,13 @@ def test_a_constant_feature_is_no_trouble():
 def test_settings_must_make_sense(settings):
     with pytest.raises(ValueError, match="`dilations` must be positive numbers, one at least"):
         bank(**settings)
+
+
+def test_thresholds_come_from_rows_of_every_place_of_the_split(generator):
+    x = torch.randn(260, 2, 20, generator=generator)
+    x[130:] *= 20
+    network, of_first = bank(), bank()
+    network.initialise(TensorSplit(x, torch.arange(260) // 130, torch.arange(260)))
+    of_first.initialise(TensorSplit(x[:130], torch.arange(130) % 2, torch.arange(130)))
+    # half of the rows swing 20 times as far, those of all 1 / 2 ** 0.5 times that
+    assert (network.widths > 5 * of_first.widths).double().mean() > 0.6  # others read no channel
