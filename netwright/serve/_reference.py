@@ -4,6 +4,7 @@ They are read from the data that the run was built on, since a run's folder hold
 Distance is measured where the network has done its work: in front of its last layer of weights.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = ["Example", "Reference", "read_reference", "training_rows"]
 
 _PROFILED = 20_000  # rows that statistics are made of
 _SHOWN = 5_000  # rows among which the nearest are looked for
+_VALUES = 25_000_000  # that sequences among them may hold, 100 MB
 _TOGETHER = 256
 _PLACES = 2048  # that words are hashed to
 
@@ -110,7 +112,7 @@ def read_reference(model: ServedModel, source: Any, *, seed: int = 0) -> Referen
     truths = [_truth(y[i], model.schema) for i in order[:_PROFILED].tolist()]
     if not several[model.schema.target.kind]:
         joined[ANSWER] = [float(t) if model.outputs == "values" else t for t in truths]
-    kept = order[:_SHOWN]
+    kept = order[: _shown(model.schema)]
     is_text = model.schema.input.kind == "text"
     embed, where = _embedder(model, split.take(kept) if is_text else None)
     contents, embedded = [], []
@@ -129,6 +131,12 @@ def read_reference(model: ServedModel, source: Any, *, seed: int = 0) -> Referen
         _truths=truths[: len(kept)],
         _contents=contents,
     )
+
+
+def _shown(schema: Schema) -> int:
+    if schema.input.kind != "sequence":
+        return _SHOWN
+    return min(_SHOWN, max(100, _VALUES // math.prod(schema.input.shape)))
 
 
 def training_rows(model: ServedModel, source: Any, *, seed: int = 0) -> tuple[Split, Tensor]:

@@ -1,6 +1,7 @@
 """Sequences over the wire: lists, files, tensors; what does not fit is named."""
 
 import base64
+import dataclasses
 import io
 import struct
 import wave
@@ -10,6 +11,7 @@ import pytest
 
 from netwright.serve import read_reference
 from netwright.serve._drift import summarise
+from netwright.serve._reference import _shown
 from netwright.serve._sequence_rows import read_sequence, read_sequence_file, together
 from tests.serve.conftest import waves
 from tests.serve.http import multipart
@@ -236,3 +238,12 @@ def test_what_is_no_sequence_is_refused(two):
     assert status == 422 and "this model takes none" in answer["error"]["message"]
     about = two.get("/metadata")[1]["input"]
     assert (about["kind"], about["channels"], about["shape"]) == ("sequence", ["x0", "x1"], [2, 60])
+
+
+def test_long_sequences_are_kept_in_smaller_numbers(waves_model):
+    inputs = waves_model.schema.input
+    counts = [
+        _shown(dataclasses.replace(waves_model.schema, input=dataclasses.replace(inputs, shape=s)))
+        for s in ((2, 60), (1, 16_000), (8, 16_384), (64, 16_384))
+    ]
+    assert counts == [5_000, 1_562, 190, 100]
