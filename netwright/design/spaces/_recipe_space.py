@@ -13,7 +13,7 @@ __all__ = ["JoinedSpace", "joined", "recipe_decisions"]
 # Augmentations. Signs, which are grey, are not mirrored.
 _EITHER = (("trivial",), ("learned",))
 _GREY = ((), ("shift",), ("shift", "rotate_scale"), ("shift", "rotate_scale", "cutout"), *_EITHER)
-_SERIES = ((), ("rescale",), ("slide", "rescale"), ("slide", "rescale", "mask_steps"), ("jitter",))
+_SERIES = ((), ("jitter",), ("rescale",), ("slide", "rescale"), ("slide", "rescale", "mask_steps"))
 _COLOUR = ((), ("flip",), ("flip", "shift"), ("flip", "shift", "cutout"), *_EITHER)
 
 

@@ -12,7 +12,7 @@ from netwright.design.spaces import (
     recipe_decisions,
     tiny_cell_space,
 )
-from netwright.learn import _augment
+from netwright.learn import _augment, _augment_series
 
 from ..samples import CLASS, INPUTS, LABELS
 
@@ -40,6 +40,14 @@ def test_augmentations_exist_and_grow_stronger(where):
     assert [len(option) for option in options] == sorted(len(option) for option in options)
     assert ("flip" in options[-1]) == (where == "image 3x32x32")
     assert (trivial, learned) == (("trivial",), ("learned",))
+
+
+def test_sequences_have_augmentations_of_their_own():
+    decisions = named(Schema(INPUTS["sequence 2x24"], CLASS))
+    options = decisions["augment"].options
+    assert {name for option in options for name in option} == set(_augment_series.__all__)
+    assert [len(option) for option in options] == sorted(len(option) for option in options)
+    assert "mixup" not in decisions
 
 
 def test_joined_space_decides_both():
