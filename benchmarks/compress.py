@@ -1,13 +1,20 @@
 """Compression against others at equal accuracy: bytes of the same weights, speed in eight bits.
 
 The same network, trained once, is pruned and shares values; every rival stores the same bits.
-ONNX Runtime's own quantiser gets the same calibration rows, and is timed by turns with ours.
+ONNX Runtime's own quantiser gets the same calibration rows, and is timed by turns with ours; so do
+torchao, Intel Neural Compressor and NNI where they install, whose networks run in torch.
+`python -m benchmarks.compress --quick` times fewer pairs; with `--compiled` torchao's network is
+compiled first, which takes half a minute and a compiler, and is what makes it fast.
 """
 
+import copy
 import gzip
 import io
 import lzma
+import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +24,17 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
+from benchmarks._quantisers import QUANTISERS, installed, quantised
 from netwright import _rng
 from netwright.artefact import to_onnx
 from netwright.artefact._session import start_session
 from netwright.compress import (
+    adaround,
     encode,
     plain_state,
     prune_global,
+    round_by_error,
+    round_weights,
     settle,
     share_weights,
     to_int8,
@@ -89,7 +100,7 @@ class Rows(CalibrationDataReader):
         return next(self.left, None)
 
 
-def speeds(task: Task, network: nn.Module) -> None:
+def speeds(task: Task, network: nn.Module, *, n_pairs: int) -> None:
     def pixels(split, n):
         return (split.take(torch.arange(n)) * 255).round().to(torch.uint8).numpy()
 
@@ -120,15 +131,96 @@ def speeds(task: Task, network: nn.Module) -> None:
             ("float32", "ONNX Runtime's"),
             ("ONNX Runtime's", "ours"),
         ):
-            ratio = speed_up(calls[a], calls[b]).ratio
+            ratio = speed_up(calls[a], calls[b], n_pairs=n_pairs).ratio
             span = f"[{ratio.low:.2f}, {ratio.high:.2f}]"
             print(f"batch {batch:2}: {b} {ratio.value:.2f} times as fast as {a} {span}")
 
 
+def in_torch(task: Task, network: nn.Module, *, n_pairs: int, compiled: bool) -> None:
+    """Others that quantise torch modules, at what accuracy, in how many bytes, and how fast."""
+    rows, test = task.calibration.take(range(128)), task.test.open("benchmark")
+    x, y = test.take(slice(None)), test.y
+    images = (x * 255).round().to(torch.uint8).numpy()
+    plain = onnx.ModelProto.FromString(to_onnx(network, task.schema, sample=task.train.take([0])))
+    feed = {"image": (rows * 255).round().to(torch.uint8).numpy()}
+    ours = to_int8(plain, [feed])
+    session = start_session(ours)
+    right = session.run(["logits"], {"image": images})[0].argmax(1) == y.numpy()
+    print(f"{'ours':>18}: accuracy {right.mean():.4f}, {ours.ByteSize():,} bytes of ONNX")
+    for name in ("float32", *QUANTISERS):
+        if name in QUANTISERS and not installed(name):
+            print(f"{name:>18}: not installed")
+            continue
+        theirs = quantised(name, network, rows) if name in QUANTISERS else network
+        with torch.no_grad():
+            share = (theirs(x).argmax(1) == y).float().mean().item()
+        state = theirs.state_dict().values()
+        size = sum(t.numel() * t.element_size() for t in state if isinstance(t, torch.Tensor))
+        print(f"{name:>18}: accuracy {share:.4f}, {size:,} bytes of tensors")
+        if compiled and name == "torchao":
+            theirs = torch.compile(theirs, options={"freezing": True})
+        for batch in (1, 16):
+            with torch.no_grad():
+                low, middle, high = processor_ratio(
+                    lambda f=theirs, b=batch: f(x[:b]),
+                    lambda b=batch: session.run(["logits"], {"image": images[:b]}),
+                    n_pairs=n_pairs,
+                )
+            way = "compiled" if compiled and name == "torchao" else "as it comes"
+            print(f"batch {batch:2}: {name}, {way}, takes {middle:.2f} times our time "
+                  f"[{low:.2f}, {high:.2f}]")  # fmt: skip
+
+
+def processor_ratio(
+    first: Callable[[], object], second: Callable[[], object], *, n_pairs: int
+) -> tuple[float, float, float]:
+    """Quartiles of seconds of the processor, first's by second's, called by turns.
+
+    What is longer than a slice of the scheduler would be punished by the clock on a busy machine.
+    """
+    ratios = []
+    for _ in range(n_pairs):
+        seconds = []
+        for call in (first, second):
+            began = time.process_time()
+            call()
+            seconds.append(time.process_time() - began)
+        ratios.append(seconds[0] / seconds[1])
+    low, middle, high = np.quantile(ratios[5:], [0.25, 0.5, 0.75])
+    return float(low), float(middle), float(high)
+
+
+def rounding(task: Task, network: nn.Module) -> None:
+    """Weights of few bits without training: answers' errors and accuracy on test rows."""
+    rows, test = task.calibration.take(range(128)), task.test.open("benchmark")
+    x, y = test.take(slice(None)), test.y
+    with torch.no_grad():
+        before = network(x)
+    for bits in (4, 3):
+        for name, way in (
+            ("nearest", lambda n, b: round_weights(n, b)),
+            ("round_by_error", lambda n, b: round_by_error(n, rows, b)),
+            ("adaround", lambda n, b: adaround(n, rows, b, steps=200)),
+        ):
+            rounded = copy.deepcopy(network)
+            way(rounded, bits)
+            with torch.no_grad():
+                logits = rounded(x)
+            error = ((logits - before).square().mean() / before.square().mean()).item()
+            right = (logits.argmax(1) == y).float().mean().item()
+            print(
+                f"{bits} bits, {name:>14}: error {error:.5f} of the answers, accuracy {right:.4f}"
+            )
+
+
 def main() -> None:
+    quick = "--quick" in sys.argv[1:]
     task = load("digits", seed=0)
     network = trained(task)
-    speeds(task, network)
+    n_pairs = 60 if quick else 300
+    speeds(task, network, n_pairs=n_pairs)
+    in_torch(task, network, n_pairs=n_pairs, compiled="--compiled" in sys.argv[1:])
+    rounding(task, network)
     sizes(task, network)
 
 

@@ -136,17 +136,19 @@ def _learned(
 
 
 def _turned(rounded: Tensor, below: Tensor, most: Tensor, step: Tensor, error: _Error) -> Tensor:
-    # In each row, the one weight whose other rounding lowers the error most, until none does.
+    # In each row, the one weight whose other rounding lowers the error most, until none does; as
+    # many turns as a row has weights, so that it ends.
     low, high = below.maximum(-most), (below + step).minimum(most)
     slope = rounded @ error.gram - error.cross  # half the derivative
     rows, diagonal = torch.arange(len(rounded)), error.gram.diagonal()
     least = 1e-12 * (error.energy + step[:, 0].square() * diagonal.sum())  # above what sums lose
-    while True:
+    for _ in range(rounded.shape[1]):
         change = torch.where((rounded - low).abs() < (high - rounded).abs(), high, low) - rounded
         gain, place = (2 * change * slope + change.square() * diagonal).min(1)
         turns = gain < -least
         if not turns.any():
-            return rounded
+            break
         by = change[rows, place] * turns
         rounded[rows, place] += by
         slope += by[:, None] * error.gram[place]
+    return rounded
