@@ -10,6 +10,7 @@ from netwright.learn._recipe import Recipe
 __all__ = ["sequences"]
 
 _AUDIO = 2_000  # steps a second from which bands of pitch say more than the steps themselves
+_SHORTEST_SOUND = 256  # steps: fewer make no picture
 _TINY, _FEW, _SOME = 100, 200, 5_000  # rows
 _LONGEST_WALK = 400  # steps that a recurrence walks one by one
 _LONGEST_INCEPTION = 1_000  # steps: its kernels are long, and none of them has a stride
@@ -23,7 +24,8 @@ def sequences(schema: Schema, n_train: int) -> tuple[Design, ...]:
         schema: of a task with sequences.
         n_train: rows of the training split.
     """
-    return _sounds(n_train, schema) if schema.input.rate >= _AUDIO else _sensors(n_train, schema)
+    is_sound = schema.input.rate >= _AUDIO and schema.input.shape[1] >= _SHORTEST_SOUND
+    return _sounds(n_train, schema) if is_sound else _sensors(n_train, schema)
 
 
 def _sensors(n_train: int, schema: Schema) -> tuple[Design, ...]:
@@ -60,8 +62,9 @@ def _sounds(n_train: int, schema: Schema) -> tuple[Design, ...]:
     batch = 16 if n_train < _FEW else 64
     recipe = Recipe(learning_rate=5e-3, weight_decay=5e-2, batch_size=batch, augment=("slide",))
     hasty = replace(recipe, learning_rate=1e-2)
-    # A power of two of about a sixtieth of a second; frames overlap by half.
-    window = 1 << max(5, round(schema.input.rate / 60).bit_length())
+    # A power of two of a sixtieth to a thirtieth of a second, but at most 512: the waves take the
+    # square of it in numbers. Frames overlap by half.
+    window = 1 << min(9, max(5, round(schema.input.rate / 60).bit_length()))
 
     def spectrogram(size: str, recipe: Recipe, **parameters: Any) -> Design:
         named = {"window": window, "hop": window // 2, **parameters}

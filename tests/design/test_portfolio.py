@@ -85,6 +85,25 @@ def test_grey_images_are_never_flipped_and_only_images_and_sequences_are_changed
                 assert "flip" not in recipe.augment
 
 
+@pytest.mark.parametrize(
+    ("shape", "rate", "n_train", "families"),
+    [
+        ((1, 251), 0.0, 28, {"sequence_kernels"}),
+        ((6, 100), 10.0, 150, {"sequence_kernels", "sequence_resnet"}),
+        ((1, 140), 0.0, 300,
+         {"sequence_kernels", "sequence_resnet", "sequence_inception", "sequence_gru"}),
+        ((3, 3_000), 100.0, 300, {"sequence_resnet"}),
+        ((1, 8_000), 8_000.0, 300, {"sequence_spectrogram"}),
+        ((1, 44_100), 44_100.0, 30, {"sequence_spectrogram"}),
+        ((1, 100), 8_000.0, 28, {"sequence_kernels"}),  # too short to be a picture
+    ],
+)  # fmt: skip
+def test_families_for_sequences_fit_their_rows_length_and_rate(shape, rate, n_train, families):
+    designs = portfolio(Schema(Input("sequence", shape, rate=rate), CLASS), n_train)
+    assert {d.family for d in designs} == families
+    assert all(d.parameters.get("window", 0) <= 512 for d in designs)
+
+
 @EVERY
 def test_values_get_no_smoothed_labels(name):
     for target, designs in proposals(name):
