@@ -51,13 +51,15 @@ class Session:
         self.path = Path(path)
         model = load_model(self.path)
         about = properties(model)
-        self.schema: Schema | None = restore(
-            about, known_words(model) if "netwright" in about else {}
-        )
+        try:
+            words = known_words(model) if "netwright" in about else {}
+            self.schema: Schema | None = restore(about, words)
+            self.temperature = float(about.get("temperature", 1.0))
+        except ValueError as error:  # of the metadata, which do not know their file
+            raise ArtefactError(f"{self.path}: {str(error)[:500]}") from error
         self.classes: tuple[str, ...] = self.schema.target.classes if self.schema else ()
         self.output = model.graph.output[0].name
         self.opset = next((o.version for o in model.opset_import if not o.domain), 1)
-        self.temperature = float(about.get("temperature", 1.0))
         self._raw = start_session(model, threads=threads, name=str(self.path))
         self._inner = self._raw
         if find_seam(model) is not None:

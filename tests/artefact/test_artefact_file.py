@@ -67,6 +67,17 @@ def test_truncated_files(files, tmp_path):
         load_model(tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("key", ["schema", "temperature", "classes"])
+def test_damaged_metadata_are_said_to_be_of_which_file(files, tmp_path, key):
+    model = onnx.load_from_string(files[0][0])
+    kept = [p for p in model.metadata_props if p.key != key]
+    del model.metadata_props[:]
+    model.metadata_props.extend([*kept, onnx.StringStringEntryProto(key=key, value='{"input":{"k')])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ArtefactError, match=r"m\.onnx: "):
+        Session(tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no model", b"<html>", bytes(5000)])
 def test_other_files(tmp_path, content):
     (tmp_path / "m.onnx").write_bytes(content)
