@@ -56,7 +56,7 @@ __all__ = [
 
 _WEIGHED = 512  # training rows by which channels are weighed
 _BATCH = 128
-_GROUP = 8  # channels that kernels of ONNX Runtime take together
+_GROUP = 8  # channels that kernels of ONNX Runtime take together: others make them slower
 
 
 class CannotCut(ValueError):
@@ -111,13 +111,16 @@ def thin(
         if shy(name):
             places = found.places[name][axis]
             importance[places[places >= 0]] += importance.max()
-    wide = min((len(alike) for alike in found.sets), default=0) >= 4 * _GROUP
-    try:
-        thinned = prune_channels(
-            network, x, found, importance, macs=share, multiple=_GROUP if wide else 1
-        )
-    except ValueError as error:
-        raise CannotCut(str(error)) from error
+    wide = min(len(alike) for alike in found.sets) >= 2 * _GROUP
+    thinned = None
+    for multiple in (_GROUP, 1) if wide else (1,):  # whole groups, unless too little can go then
+        try:
+            thinned = prune_channels(network, x, found, importance, macs=share, multiple=multiple)
+            break
+        except ValueError as error:
+            reason = str(error)
+    if thinned is None:
+        raise CannotCut(reason)
     untouched = {n: f"not thinned: {why}" for n, why in thinned.untouched.items()}
     return replace(shaped, network=thinned.network), untouched
 

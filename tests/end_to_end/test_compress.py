@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from netwright import _compress_search
 from netwright._compress import compress
 from netwright._compress_candidates import read_tried
 from netwright._compress_findings import beside
-from netwright._compress_search import orders
+from netwright._compress_search import orders, rank
 from netwright.artefact import Session, check_agreement, read_onnx
 from netwright.audits.uncertainty import fit_temperature
 from netwright.compress import NwzError, decode, unpack
@@ -152,6 +153,27 @@ def test_the_page_and_the_findings_can_be_read_again(made):
     assert Run.open(run.folder).verdict in ("met", "undecided")
     assert json.loads((run.folder / "job.json").read_text())["requirements"] == REQUIRE
     assert not list(run.folder.rglob(".candidate*")) and not (run.folder / "networks").exists()
+
+
+def test_of_those_that_miss_a_bound_the_nearest_is_chosen(made):
+    run, _ = made
+    task, kept = load("digits", seed=0), read_tried(run.folder / "candidates" / "000")
+
+    def told(size, speed, score, p95=5e-5):
+        measured = {"size <= 1 kB": Measurement(size, size, size, 1, "bytes")}
+        measured["latency_p95 <= 1 us"] = Measurement(p95, p95, p95, 200, "s")
+        times = Measurement(speed, speed, speed, 200)
+        return replace(kept, measurements=measured, speed=times, score=score)
+
+    small, quick = Requirement.parse("size <= 1 kB"), Requirement.parse("latency_p95 <= 1 us")
+
+    def best(asked, *tried):
+        return min(range(len(tried)), key=lambda place: rank(tried[place], task, asked))
+
+    assert best([small], told(9000.0, 1.0, 0.99), told(2000.0, 1.0, 0.5)) == 1
+    assert best([small], told(900.0, 1.0, 0.5), told(800.0, 1.0, 0.4)) == 0  # both meet it
+    # What was timed while others computed yields to what was timed by turns.
+    assert best([quick], told(9.0, 0.6, 0.99, p95=4e-5), told(9.0, 1.2, 0.9)) == 1
 
 
 def test_a_destroyed_robustness_is_shown():
