@@ -40,7 +40,7 @@ def test_version():
         (["build", "digits", "--require", "rmse <= 0.9"], "does not apply"),
         (["build", "digits", "--budget", "soon"], "`budget` reads"),
         (["build", "digits", "--strategy", "controler"], "Did you mean controller"),
-        (["build", "iris", "--strategy", "darts"], "image"),
+        (["build", "iris", "--strategy", "darts", "--space", "macro"], "cells"),
         (["build", "digitz"], "digits"),
         (["build", "./nowhere.csv", "--target", "y"], "nowhere.csv"),
         (["report", "./nowhere"], "no finished run"),

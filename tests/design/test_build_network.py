@@ -17,7 +17,7 @@ def test_names_resolve_against_the_catalogue():
 
 def test_an_unknown_family_is_told_the_nearest_and_the_list():
     with pytest.raises(ValueError, match="No family is called `residual_cn`. Did you mean "
-                       "`residual_cnn`.*Known: cells, .*, residual_cnn, small"):  # fmt: skip
+                       "`residual_cnn`.*Known: cells, .*, residual_cnn, .*, small"):  # fmt: skip
         family("residual_cn")
     with pytest.raises(ValueError, match="No family is called `zzz`. Known: cells, "):
         build_network(Design("x", "zzz"), SCHEMA, seed=0)

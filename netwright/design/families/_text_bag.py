@@ -24,7 +24,7 @@ def text_bag(
     Args:
         schema: of the task; a text input.
         width: length of an n-gram's vector.
-        longest: words in the longest n-gram, 1 to 3.
+        longest: tokens in the longest n-gram, 1 to 6.
         n_buckets: rows that pairs and triples of words share by hashing.
         hidden: units of a layer between bag and head; 0 for none.
         p_drop_ngram: probability that an n-gram is left out while training.

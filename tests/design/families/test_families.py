@@ -175,7 +175,7 @@ def test_arguments_are_keywords_with_defaults(name):
         ("tabm", {"depth": 0}, "must be positive; got 16 and 0"),
         ("tabm", {"numbers": "piecwise"}, "got 'piecwise'. Did you mean `piecewise`?"),
         ("table_mlp", {"numbers": "xyz"}, "one of standard, piecewise, periodic; got 'xyz'"),
-        ("text_bag", {"longest": 4}, "`longest` must be 1, 2 or 3"),
+        ("text_bag", {"longest": 7}, "`longest` must be 1 to 6 tokens; got 7"),
         ("cells", {"normal": []}, "`normal` must have at least one node; got none"),
         ("cells", {"reduction": [[0, "identity", 2, "identity"]]}, "two states below 2, each"),
         ("cells", {"normal": [[0, "identity"]]}, "Node 0 of `normal` must be two states below 2"),
