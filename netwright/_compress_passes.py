@@ -107,10 +107,12 @@ def thin(
         raise CannotCut(f"No channel can go: {why or 'there is none'}.")
     importance = taylor(network, found, batches, loss_for(task.schema.target))
     importance = importance / channel_macs(network, x, found).clamp(min=1)
+    last = torch.zeros(len(importance), dtype=torch.bool)
     for name, axis in found.made:
         if shy(name):
             places = found.places[name][axis]
-            importance[places[places >= 0]] += importance.max()
+            last[places[places >= 0]] = True
+    importance[last] += importance.max()
     wide = min(len(alike) for alike in found.sets) >= 2 * _GROUP
     thinned = None
     for multiple in (_GROUP, 1) if wide else (1,):  # whole groups, unless too little can go then
