@@ -135,6 +135,7 @@ def test_whole_networks_are_bounded_while_training(name, generator):
 
 @EVERY
 @pytest.mark.oracle
+@pytest.mark.claim  # the suite takes channels out of each operation
 def test_whole_channels_come_out_of_whole_networks(name, generator):
     _, schema = SPACES[name]
     x = rows_for(schema, 4, generator)
@@ -148,7 +149,7 @@ def test_whole_channels_come_out_of_whole_networks(name, generator):
 
 @EVERY
 @pytest.mark.oracle
-@pytest.mark.slow
+@pytest.mark.claim  # half a minute of exports and bounds; the suite bounds each operation
 def test_whole_networks_are_bounded_as_shipped(name, generator):
     _, schema = SPACES[name]
     _, network = next(iter(networks(name, 1, generator)))
