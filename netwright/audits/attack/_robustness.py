@@ -20,7 +20,7 @@ from netwright.audits.attack._ball import LinfBall
 from netwright.audits.attack._fgsm import fgsm
 from netwright.audits.attack._masking import Masking, gradient_masking
 from netwright.audits.attack._outcome import gradient_of, margin
-from netwright.audits.attack._strongest import most_passes, strongest
+from netwright.audits.attack._strongest import ensemble, in_turn, most_passes
 from netwright.finding import (
     Evidence,
     Finding,
@@ -70,7 +70,8 @@ def robustness(
 ) -> Finding:
     """Attack a classifier of images by FGSM and by an ensemble of attacks, at several radii.
 
-    The ensemble is that of `strongest`: APGD on two losses, FAB and Square. Gradients are those of
+    The ensemble is that of `strongest`, whose second attack on what came closest is left to the
+    requirement `robust`: APGD on two losses, FAB and Square. Gradients are those of
     `subject.network`; what counts is what `subject.predict`, the shipped artefact, says of the
     attacked image, rounded to real pixels. An image that withstands these attacks was not shown to
     be safe.
@@ -175,16 +176,8 @@ def _attack(
         left = (broken_at == number + 1).nonzero()[:, 0]  # what only a larger radius broke, so far
         if not len(left):
             continue
-        tried = strongest(
-            network,
-            x[left],
-            y[left],
-            ball=LinfBall(radius),
-            n_steps=n_steps,
-            n_restarts=n_restarts,
-            levels=_LEVELS,
-            generator=generator,
-        )
+        members = ensemble(LinfBall(radius), n_steps=n_steps, n_restarts=n_restarts)
+        tried = in_turn(members, network, x[left], y[left], levels=_LEVELS, generator=generator)
         with torch.no_grad():
             fooled = run(tried.x).argmax(1) != y[left]
         attacked[left[fooled]], broken_at[left[fooled]] = tried.x[fooled], number
