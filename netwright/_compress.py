@@ -13,9 +13,10 @@ from netwright import __version__, _rng
 from netwright._audit import audit_subject, judge
 from netwright._compress_candidates import Bench, Tried, of_file
 from netwright._compress_findings import REPLACED, beside, overview, speed
+from netwright._compress_orders import rank
 from netwright._compress_page import write_compressed_page
 from netwright._compress_passes import Made
-from netwright._compress_search import Search, rank
+from netwright._compress_search import Search
 from netwright._compress_shape import Shaped
 from netwright._compress_training import Retraining
 from netwright._files import claim_folder, write_atomically
@@ -53,12 +54,13 @@ def compress(
 ) -> Run:
     """Compress the network of a run, and put every question to it again.
 
-    Passes are chained, ever stronger: fewer channels, lower ranks, zeros; then eight bits, or few
-    values. What is demanded decides which chains there are; how strong each is for each layer
-    follows from what the layer alone can bear. Candidates are measured on this machine and judged
-    on validation rows; the one that meets most requirements is shipped as `model.nwz`, whose bytes
-    are what `size` counts, and audited as decoded from that file. The same call continues one that
-    was killed; a finished one is opened, not repeated.
+    Passes are chained, ever stronger: fewer channels, lower ranks, zeros, or a smaller design that
+    the search of designs finds and the network teaches; then eight bits, or few values. What is
+    demanded decides which chains there are; how strong each is for each layer follows from what the
+    layer alone can bear. The best in the end is trained longest. Candidates are measured on this
+    machine and judged on validation rows; the one that meets most requirements is shipped as
+    `model.nwz`, whose bytes are what `size` counts, and audited as decoded from that file. The same
+    call continues one that was killed; a finished one is opened, not repeated.
 
     Args:
         run: folder of a finished build.
@@ -107,7 +109,8 @@ def compress(
     made = Run.open(folder)
     journal.record("done", seconds=round(journal.elapsed, 1))
     write_compressed_page(made)
-    shutil.rmtree(folder / "networks", ignore_errors=True)  # what trainings went on from
+    for name in ("networks", "students"):  # what trainings went on from
+        shutil.rmtree(folder / name, ignore_errors=True)
     return made
 
 
@@ -143,6 +146,7 @@ def _search(
         feed=session.raw_feed(rows),
         folder=folder,
         journal=journal,
+        seed=_rng.child_seed(seed, "students"),
     )
 
 

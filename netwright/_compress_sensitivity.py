@@ -42,7 +42,7 @@ __all__ = [
     "shared_setting",
 ]
 
-KEEPS = (0.8, 0.6, 0.4, 0.3, 0.2, 0.13, 0.08, 0.05)  # shares of a weight that stay
+KEEPS = (0.8, 0.6, 0.4, 0.3, 0.2, 0.13, 0.08, 0.05, 0.03)  # shares of a weight that stay
 SHARED = (32, 16, 8, 4)  # different values
 CHANNELS = (0.75, 0.5, 0.25)  # shares of a layer's channels that stay
 RANKS = (0.7, 0.5, 0.35, 0.25)  # shares of a layer's parameters that its factors have
@@ -63,10 +63,12 @@ class Sensitivity:
         ranks: the same for each layer, by the share of its parameters that its factors have.
         whole: for weights and layers that can lose no channel, or cannot be factorised, why.
         score: of the untouched network.
+        sizes: for each weight, how many elements it has.
     """
 
     losses: Mapping[str, Mapping[str, float]]
     score: float
+    sizes: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ranks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     whole: Mapping[str, str] = field(default_factory=dict)
@@ -130,6 +132,7 @@ def sensitivity(network: nn.Module, task: Task, *, shapes: bool = False) -> Sens
         return (whole - score(changed)) / scale
 
     losses: dict[str, dict[str, float]] = {}
+    sizes = {name: weight.numel() for name, weight in weights(network).items()}
     for name, weight in weights(network).items():
         found: dict[str, float] = {}
         if weight.numel() >= _FEWEST:
@@ -146,11 +149,11 @@ def sensitivity(network: nn.Module, task: Task, *, shapes: bool = False) -> Sens
                 found[shared_setting(n)] = lost(trial)
         losses[name] = found
     if not shapes:
-        return Sensitivity(losses, whole)
+        return Sensitivity(losses, whole, sizes)
     reasons: dict[str, str] = {}
     thinner = _thinner(network, x[:2], lost, reasons)
     lower = _lower(network, lost, reasons)
-    return Sensitivity(losses, whole, thinner, lower, reasons)
+    return Sensitivity(losses, whole, sizes, thinner, lower, reasons)
 
 
 def factored(layer: nn.Module, share: float) -> Callable[..., object] | None:

@@ -18,6 +18,7 @@ from netwright.nn._resized import resized
 
 __all__ = ["Shaped", "fold", "read_shaped", "write_shaped"]
 
+_COMPRESSED = ", compressed"  # at the end of a design's name
 _SAME = 1e-3  # of the largest output, for norms that a layer has taken over: float32 sums
 
 
@@ -27,7 +28,7 @@ class Shaped:
 
     Attributes:
         network: without the temperature; no constraint holds its weights.
-        base: the design of the run before compression.
+        base: the design that it began as: that of the run before compression, or a student's.
         factors: for the names of layers, the ranks of the thinner layers that replace each.
         joined: pairs of names: a layer, and the batch normalisation that it has taken over.
     """
@@ -64,7 +65,7 @@ class Shaped:
         arguments = dict(self.base.parameters)
         return replace(
             self.base,
-            name=f"{self.base.name.removesuffix(', compressed')}, compressed",
+            name=f"{self.base.name.removesuffix(_COMPRESSED)}{_COMPRESSED}",
             family="reduced",
             parameters={"base": self.base.family, "arguments": arguments, **given},
         )
@@ -87,12 +88,11 @@ def write_shaped(shaped: Shaped, schema: Schema, folder: Path, network: nn.Modul
     write_atomically(folder / "design.json", design_to_json(shaped.design(schema)))
 
 
-def read_shaped(folder: Path, base: Design, schema: Schema) -> Shaped:
+def read_shaped(folder: Path, schema: Schema) -> Shaped:
     """Read what `write_shaped` wrote of a network without temperature.
 
     Args:
         folder: holds `design.json` and `model.safetensors`.
-        base: the design of the run before compression.
         schema: of the task.
     """
     from safetensors.torch import load_file
@@ -100,7 +100,11 @@ def read_shaped(folder: Path, base: Design, schema: Schema) -> Shaped:
     design = design_from_json((folder / "design.json").read_text(encoding="utf-8"))
     network = build_network(design, schema, seed=0)
     network.load_state_dict(load_file(folder / "model.safetensors"))
-    given = {} if design == base else design.parameters
+    if design.family != "reduced":
+        return Shaped(network.eval(), design)
+    given = dict(design.parameters)
+    name = design.name.removesuffix(_COMPRESSED)
+    base = replace(design, name=name, family=given["base"], parameters=given["arguments"])
     factors = {name: tuple(ranks) for name, ranks in given.get("factors", {}).items()}
     joined = tuple((layer, norm) for layer, norm in given.get("joined", ()))
     return Shaped(network.eval(), base, factors, joined)

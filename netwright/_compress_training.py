@@ -1,18 +1,20 @@
-"""Train what has been cut: from the rows, or from what the network before makes of them."""
+"""Train what has been cut, or a smaller design: from rows, or from the network before as well."""
 
+import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from netwright import _rng
 from netwright._files import write_atomically
 from netwright._threads import threads_worth
-from netwright.compress import distil, hinton
+from netwright.compress import taught_by
 from netwright.data import Task
 from netwright.learn import Budget, Recipe, fit, loss_for, score_for
 from netwright.measure import macs
@@ -20,7 +22,7 @@ from netwright.nn import StochasticDepth, TokenDropout
 
 __all__ = ["Retraining", "Taught"]
 
-_TIMED = 3  # steps by which seconds are turned into steps
+_TIMED = 3  # steps by which seconds are told from steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,7 @@ class Retraining:
         self.spent, self.units = 0.0, 0.0
         self._teacher, self._task, self._budget, self._seed = teacher, task, budget, seed
         self._path = folder / "teacher.json"
-        robust = recipe.adversarial or recipe.certified
-        self._may_choose = task.schema.target.kind == "class" and not robust
+        self._may_choose = not (recipe.adversarial or recipe.certified)
         self._macs = macs(teacher, task.train.take([0])).macs
 
     @property
@@ -82,6 +83,11 @@ class Retraining:
         if not self._path.is_file():
             return None
         return Taught(**json.loads(self._path.read_text(encoding="utf-8")))
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the budget counts steps; else seconds."""
+        return self._budget.steps is not None
 
     def forget(self) -> None:
         """Choose a teacher anew: nothing that the choice led to has been kept."""
@@ -95,97 +101,116 @@ class Retraining:
         """
         self.units = max(0.0, self.units - units)
 
+    @property
+    def left(self) -> float:
+        """Steps, or seconds, that are not spent yet."""
+        total = self._budget.steps if self._budget.steps is not None else self._budget.seconds
+        assert total is not None
+        return max(0.0, total - self.spent)
+
+    def amount(self, units: float) -> float:
+        """Return how many steps, or seconds, a part of the plan has at present.
+
+        Args:
+            units: what of the plan it is.
+        """
+        return self.left * units / max(self.units, units)
+
+    def cost(self, steps: int) -> float:
+        """Return what steps of the network before take of the budget; seconds are measured.
+
+        Args:
+            steps: how many.
+        """
+        if self.in_steps:
+            return steps
+        network, rows = copy.deepcopy(self._teacher).eval(), range(self.recipe.batch_size)
+        places = torch.tensor([row % len(self._task.train) for row in rows])
+        x, y = self._task.train.take(places), self._task.train.y[places]
+        loss = loss_for(self._task.schema.target)
+        with threads_worth(3 * self._macs * self.recipe.batch_size):
+            loss(network(x), y).backward()  # the first warms up
+            began = time.monotonic()
+            for _ in range(_TIMED):
+                loss(network(x), y).backward()
+        return steps * (time.monotonic() - began) / _TIMED
+
     def __call__(self, network: nn.Module, units: float, *, name: str) -> None:
-        """Train a network in place for its part of what is left of the budget.
+        """Train a cut network in place for its part of what is left of the budget.
 
         Args:
             network: constrained or not.
             units: what of the plan this training is.
             name: of the training, from which its seed derives.
         """
-        total = self._budget.steps if self._budget.steps is not None else self._budget.seconds
-        assert total is not None
-        self.units = max(self.units, units)
-        amount = max(0.0, total - self.spent) * units / self.units
-        self.units -= units
         for module in network.modules():  # a smaller network needs less of it (Han et al. 2015)
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
             elif isinstance(module, StochasticDepth | TokenDropout):
                 module.p_drop = 0.0
         seed = _rng.child_seed(self._seed, name)
+        with self._spending(units) as amount:
+            if self._may_choose and self.taught is None:
+                self._choose(network, amount, seed)
+            else:
+                by_network = self.taught is not None and self.taught.by == "network"
+                self._fit(network, amount, seed, self.recipe, by_network=by_network)
+
+    def teach(self, network: nn.Module, recipe: Recipe, units: float, *, name: str) -> None:
+        """Train a network of another design in place, from the network before and the rows.
+
+        Args:
+            network: fresh.
+            recipe: of its design; one against changed inputs learns from the rows alone.
+            units: what of the plan this training is.
+            name: of the training, from which its seed derives.
+        """
+        by_network = not (recipe.adversarial or recipe.certified)
+        with self._spending(units) as amount:
+            seed = _rng.child_seed(self._seed, name)
+            self._fit(network, amount, seed, recipe, by_network=by_network)
+
+    @contextmanager
+    def _spending(self, units: float) -> Iterator[float]:
+        amount = self.amount(units)
+        self.units = max(0.0, self.units - units)
         began = time.monotonic()
         with threads_worth(3 * self._macs * self.recipe.batch_size):
-            if self._may_choose and self.taught is None:
-                amount = self._choose(network, amount, seed)
-            elif self.taught is not None and self.taught.by == "network":
-                amount = self._from_network(network, amount, seed)
-            else:
-                amount = self._from_rows(network, amount, seed)
-        self.spent += amount if self._budget.seconds is None else time.monotonic() - began
+            yield amount
+        if not self.in_steps:
+            self.spent += time.monotonic() - began
 
-    def _choose(self, network: nn.Module, amount: float, seed: int) -> float:
+    def _choose(self, network: nn.Module, amount: float, seed: int) -> None:
         start = {n: t.clone() for n, t in network.state_dict().items()}
-        taken = self._from_rows(network, amount / 2, seed)
-        rows, by_rows = (
-            self._score(network),
-            {n: t.clone() for n, t in network.state_dict().items()},
-        )
+        self._fit(network, amount / 2, seed, self.recipe, by_network=False)
+        rows, by_rows = self._score(network), network.state_dict()
+        by_rows = {n: t.clone() for n, t in by_rows.items()}
         network.load_state_dict(start)
-        taken += self._from_network(network, amount / 2, seed)
+        self._fit(network, amount / 2, seed, self.recipe, by_network=True)
         score = self._score(network)
         by = "network" if score > rows else "rows"
         if by == "rows":
             network.load_state_dict(by_rows)
-        write_atomically(
-            self._path, json.dumps({"by": by, "rows": rows, "network": score}, indent=1)
-        )
-        return taken
+        about = {"by": by, "rows": rows, "network": score}
+        write_atomically(self._path, json.dumps(about, indent=1))
 
-    def _from_rows(self, network: nn.Module, amount: float, seed: int) -> float:
-        in_steps = self._budget.steps is not None
+    def _fit(
+        self, network: nn.Module, amount: float, seed: int, recipe: Recipe, *, by_network: bool
+    ) -> None:
+        target = self._task.schema.target
         fitted = fit(
             network,
             self._task.train,
             self._task.validation,
-            target=self._task.schema.target,
-            recipe=self.recipe,
-            steps=max(1, int(amount)) if in_steps else None,
-            seconds=None if in_steps else max(0.01, amount),
+            target=target,
+            recipe=recipe,
+            steps=max(1, int(amount)) if self.in_steps else None,
+            seconds=None if self.in_steps else max(0.01, amount),
             seed=seed,
             device="cpu",
+            loss=taught_by(self._teacher, target) if by_network else None,
         )
-        return fitted.steps
-
-    def _from_network(self, network: nn.Module, amount: float, seed: int) -> float:
-        steps = max(
-            1, int(amount if self._budget.steps is not None else self._steps(network, amount))
-        )
-        distil(
-            network,
-            self._teacher,
-            self._task.train,
-            steps=steps,
-            seed=seed,
-            loss=hinton(),
-            batch_size=min(self.recipe.batch_size, len(self._task.train)),
-            learning_rate=self.recipe.learning_rate,
-        )
-        return steps
-
-    def _steps(self, network: nn.Module, seconds: float) -> float:
-        # A step of both networks is timed, gradients of one included.
-        rows = torch.arange(min(self.recipe.batch_size, len(self._task.train)))
-        x, y = self._task.train.take(rows), self._task.train.y[rows]
-        loss: Callable[[Tensor, Tensor], Tensor] = loss_for(self._task.schema.target)
-        began = time.monotonic()
-        network.eval()  # statistics stay as they are
-        for _ in range(_TIMED):
-            with torch.no_grad():
-                self._teacher(x)
-            loss(network(x), y).backward()
-        network.zero_grad()
-        return seconds / (1.2 * (time.monotonic() - began) / _TIMED)  # the optimiser takes some too
+        self.spent += fitted.steps if self.in_steps else 0
 
     @torch.no_grad()
     def _score(self, network: nn.Module) -> float:

@@ -15,7 +15,8 @@ weighed by `filter_norms` or, with data, `taylor`. The `heads` of attention go t
 by `head_importance`, and `prune_depth` takes out whole layers. `factorise` replaces layers by
 thinner ones: linear layers by `svd`, convolutions by `tucker`; `spatial_split` or `channel_split`
 make two layers instead of three; `cp`, `separable` and `flattened` make far smaller ones to be
-trained again. A design of any other kind learns from the trained network by `distil`.
+trained again. A design of any other kind learns from the trained network by `distil`, or by `fit`
+with the loss `taught_by`.
 `share_by_hash` shares values without storing which.
 
 Fewer bits: `to_int8` makes an ONNX file compute in whole numbers, for speed. `round_weights` rounds
@@ -47,6 +48,7 @@ from netwright.compress._distil import (
     hint,
     hinton,
     soft_targets,
+    taught_by,
 )
 from netwright.compress._dorefa import dorefa, dorefa_gradients
 from netwright.compress._factored import Factored, Rank, by_energy, by_parameters, factorise
@@ -208,6 +210,7 @@ __all__ = [
     "soft_targets",
     "spatial_split",
     "svd",
+    "taught_by",
     "taylor",
     "ternarise",
     "to_int8",

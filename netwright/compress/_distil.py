@@ -6,6 +6,9 @@ Paper:    Hinton, Vinyals, Dean. Distilling the Knowledge in a Neural Network. N
           2015, arXiv:1412.6550, equation 3 (`hint`).
           Zagoruyko, Komodakis. Paying More Attention to Attention. ICLR 2017, arXiv:1612.03928,
           equation 2 (`attention_transfer`).
+          Beyer, Zhai, Royer, Markeeva, Anil, Kolesnikov. Knowledge Distillation: A Good Teacher Is
+          Patient and Consistent. CVPR 2022, arXiv:2106.05237, section 3.1 (`taught_by`: teacher and
+          student see the same changed input).
 Departs:  hints are learned together with the logits, not in a stage before; a map of attention that
           is larger than the student's is averaged down to its size.
 Notation: temperature = T, share = the weight of the soft targets, helpers = the regressor r.
@@ -21,10 +24,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netwright import _rng
+from netwright.data._schema import Target
 from netwright.data._task import Split
-from netwright.learn import adamw, one_cycle
+from netwright.learn import adamw, loss_for, one_cycle
 
-__all__ = ["Distilled", "Seen", "attention_transfer", "distil", "hint", "hinton", "soft_targets"]
+__all__ = [
+    "Distilled",
+    "Seen",
+    "attention_transfer",
+    "distil",
+    "hint",
+    "hinton",
+    "soft_targets",
+    "taught_by",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,42 @@ def hinton(
         if share == 1:
             return soft
         return share * soft + (1 - share) * functional.cross_entropy(student.logits, y)
+
+    return loss
+
+
+def taught_by(
+    teacher: nn.Module, target: Target, *, temperature: float = 4.0, share: float = 0.9
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Make a loss for `fit` that follows a teacher on every input as augmentation leaves it.
+
+    Classes follow soft targets. Labels follow the teacher's probabilities, values its answers, by
+    the target's own loss.
+
+    Args:
+        teacher: run in eval mode, without gradients.
+        target: of both networks.
+        temperature: of the soft targets.
+        share: of the teacher in the loss, in [0, 1]; `y` has the rest.
+
+    Returns:
+        Takes the student's outputs, the inputs, and `y`.
+
+    Raises:
+        ValueError: if `share` is outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"`share` must lie in [0, 1]; got {share}.")
+    by_rows = loss_for(target)
+
+    def loss(outputs: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        with _mode(teacher), torch.no_grad():
+            theirs = teacher(x).float()
+        if target.kind == "class":
+            soft = soft_targets(outputs, theirs, temperature=temperature)
+        else:
+            soft = by_rows(outputs, theirs.sigmoid() if target.kind == "labels" else theirs)
+        return share * soft + (1 - share) * by_rows(outputs, y)
 
     return loss
 

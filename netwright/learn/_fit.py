@@ -97,6 +97,7 @@ def fit(
     on_epoch: Callable[[Epoch], None] | None = None,
     compile: bool = False,
     fabric: "Fabric | None" = None,
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Fitted:
     """Train a network.
 
@@ -122,6 +123,8 @@ def fit(
             the start, which counts as time spent.
         fabric: a launched Fabric, to train on several devices that each hold the whole network
             (ddp); every process makes the same call, and a batch is shared out among them.
+        loss: what is minimised in the place of the target's own loss, from outputs, the inputs as
+            augmentation has left them, and `y`; a mean over the batch. None takes the target's.
 
     Returns:
         The trained network and its history.
@@ -167,6 +170,7 @@ def fit(
             series=example.ndim == 3,
             compile=compile,
             direct=direct,
+            loss=loss,
         )
         if recipe.certified:
             require_bounds(network, example.to(fabric.device))

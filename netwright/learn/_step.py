@@ -58,6 +58,7 @@ class Learner:
         series: bool = False,
         compile: bool,
         direct: bool,
+        loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         """Set up a network for training.
 
@@ -72,6 +73,7 @@ class Learner:
             compile: whether to compile the network.
             direct: whether `fabric` is of one device and plain or autocast precision, so that its
                 wrappers have nothing to do and their time can be saved.
+            loss: from outputs, inputs and targets, in the place of the target's own.
 
         Raises:
             ValueError: if the recipe names something unknown or does not fit inputs or target.
@@ -89,6 +91,7 @@ class Learner:
                 self._augment.append(resolve(name, known, "augmentation"))
         self._schedule = resolve(recipe.schedule, _schedules, "schedule")
         self._loss = loss_for(target, label_smoothing=recipe.label_smoothing)
+        self._given = loss
         self._robust_loss: Any = None
         self._threat: Threat | None = None
         if recipe.adversarial:
@@ -97,6 +100,11 @@ class Learner:
         if recipe.certified:
             self._robust_loss = resolve(recipe.certified, _certified, "certified training")
             _check_certified(recipe, target, images, alone=direct and not compile)
+        if loss is not None and self._robust_loss is not None:
+            raise ValueError(
+                "`loss` cannot be given where training is against changed inputs, which has one of "
+                "its own; leave `adversarial` and `certified` empty."
+            )
         make_optimizer = resolve(recipe.optimizer, _optimizers, "optimizer")
         if (recipe.augment and not (images or series)) or (recipe.mixup and not images):
             raise ValueError(
@@ -191,13 +199,13 @@ class Learner:
                     if self._threat is None:
                         outputs = self._model(x_piece)
                         check_outputs(outputs, y_piece, self.target)
-                        loss = self._loss(outputs.float(), y_piece)
+                        loss = self._loss_of(outputs.float(), x_piece, y_piece)
                     else:
                         loss = self._robust_loss(
                             self._model, x_piece, y_piece, self._loss, self._threat
                         )
                 if weight < 1.0:
-                    blend = self._loss(outputs.float(), others_piece)
+                    blend = self._loss_of(outputs.float(), x_piece, others_piece)
                     loss = weight * loss + (1.0 - weight) * blend
                 if len(y_piece) < n:  # ddp, for its part, divides by the number of ranks
                     loss = loss * (len(y_piece) * n_ranks / n)
@@ -220,6 +228,9 @@ class Learner:
         if self._average is not None:
             self._average.update()
         return loss
+
+    def _loss_of(self, outputs: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return self._loss(outputs, y) if self._given is None else self._given(outputs, x, y)
 
     def _clip(self, norm: float) -> None:
         if self._direct:

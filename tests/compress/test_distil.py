@@ -4,10 +4,18 @@ from torch import nn
 from torch.nn import functional
 
 from netwright import _rng
-from netwright.compress import attention_transfer, distil, hint, hinton, soft_targets
-from netwright.data import load
+from netwright.compress import (
+    attention_transfer,
+    distil,
+    hint,
+    hinton,
+    soft_targets,
+    taught_by,
+)
+from netwright.data import Target, load
 from netwright.data._task import TensorSplit
 from netwright.design.families import residual_cnn
+from netwright.learn import loss_for
 
 
 def rows_of(x, y):
@@ -145,3 +153,27 @@ def test_errors_say_what_is_wrong(task):
 
 def functional_loss(student, teacher, y):
     return functional.cross_entropy(student.logits, y)
+
+
+@pytest.mark.parametrize("kind", ["class", "labels", "value"])
+def test_a_whole_share_follows_the_teacher_and_none_follows_the_rows(kind):
+    names = ("a", "b", "c") if kind != "value" else ("a",)
+    stated = {"mean": (0.0,), "std": (2.0,)} if kind == "value" else {"classes": names}
+    target = Target(kind, names if kind == "labels" else ("t",), **stated)
+    with _rng.seeded(0):
+        teacher = nn.Sequential(nn.Linear(4, len(names)), nn.Dropout(0.5))
+    outputs, x = drawn(6, len(names)).requires_grad_(), drawn(6, 4, seed=1)
+    y = {"class": torch.arange(6) % 3, "labels": (drawn(6, 3, seed=2) > 0).float()}
+    y = y.get(kind, drawn(6, 1, seed=2))
+    rows = taught_by(teacher, target, share=0.0)(outputs, x, y)
+    assert torch.allclose(rows, loss_for(target)(outputs, y))
+    with torch.no_grad():
+        same = teacher.eval()(x)
+    teacher.train()
+    followed = taught_by(teacher, target, share=1.0)
+    assert teacher.training
+    (pull,) = torch.autograd.grad(followed(outputs, x, y), outputs)
+    assert (pull * (outputs - same)).sum() > 0  # down the gradient is towards the teacher
+    at_rest = same.clone().requires_grad_()
+    (pull,) = torch.autograd.grad(followed(at_rest, x, y), at_rest)
+    assert pull.abs().max() < 1e-6

@@ -17,10 +17,16 @@ import pytest
 import torch
 from torch import nn
 
-from netwright import _compress, _compress_passes, _compress_search, _compress_sensitivity
+from netwright import (
+    _compress,
+    _compress_chains,
+    _compress_passes,
+    _compress_search,
+    _compress_sensitivity,
+)
 from netwright._audit import audit_subject
 from netwright._compress import compress
-from netwright._compress_search import rank
+from netwright._compress_orders import rank
 from netwright._compress_training import Retraining
 from netwright._evaluate import calibrated
 from netwright._page import keep_data_notes
@@ -94,10 +100,12 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     for module in (_compress_sensitivity, _compress_passes):
         patch.setattr(module, "KEEPS", (0.6, 0.3, 0.1))
         patch.setattr(module, "RANKS", (0.6, 0.4))
-    patch.setattr(_compress_search, "LEVELS", (0.05,))
-    patch.setattr(_compress_search, "AGAIN", (0.05,))
-    patch.setattr(_compress_search, "RANK_LEVELS", (0.3,))
-    patch.setattr(_compress_search, "SHARES", (0.7,))
+    patch.setattr(_compress_chains, "LEVELS", (0.05,))
+    patch.setattr(_compress_chains, "AGAIN", (0.05,))
+    patch.setattr(_compress_chains, "RANK_LEVELS", (0.3,))
+    patch.setattr(_compress_chains, "SHARES", (0.7,))
+    patch.setattr(_compress_chains, "STUDIES", 0)
+    patch.setattr(_compress_search, "FEWEST_STEPS", 1)
     patch.setattr(_compress, "audit_subject", partial(audit_subject, seconds_left=1.0))
     patch.setattr(_compress, "rank", _floats_first)
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright import _compress_search
+from netwright import _compress_chains
 from netwright._compress import compress
 from netwright._compress_candidates import read_tried
 from netwright._compress_findings import beside
-from netwright._compress_search import orders, rank
+from netwright._compress_orders import orders, rank
 from netwright.artefact import Session, check_agreement, read_onnx
 from netwright.audits.uncertainty import fit_temperature
 from netwright.compress import NwzError, decode, unpack
@@ -30,7 +30,8 @@ def made(tiny, tmp_path_factory):
     events = []
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
-        patch.setattr(_compress_search, "RANK_LEVELS", ())
+        patch.setattr(_compress_chains, "RANK_LEVELS", ())
+        patch.setattr(_compress_chains, "STUDIES", 1)
         out = tmp_path_factory.mktemp("small") / "digits"
         run = compress(
             tiny.folder, require=REQUIRE, budget="100 steps", out=out, watch=events.append
@@ -94,6 +95,8 @@ def test_every_candidate_is_listed_with_its_costs(made):
     assert words[:3] == ["as it was", "int8", "shared values"]
     assert words[3].startswith("pruned to") and words[4].startswith("channels to 70 %")
     assert words[5].startswith("channels to 70 % of the MACs, trained, pruned to")
+    assert words[6].startswith("student (") and words[6].endswith("before, shared values")
+    assert words[-1].endswith("longer training, shared values")
     assert sum(row[0].endswith(" (chosen)") for row in tried.rows) == 1
     costs = next(table for title, table in tables.items() if title.startswith("What candidates"))
     assert [row[0] for row in costs.rows] == [row[0] for row in tried.rows]
@@ -135,7 +138,7 @@ def test_every_weight_is_listed_and_why_it_was_left_alone(made):
         (["size <= 9 kB"], ("zeros",), ("ranks", "zeros")),
         (["accuracy >= 0.9"], ("zeros",), ("ranks", "zeros")),
         (["macs <= 9 k", "accuracy >= 0.9"], ("channels",), ("channels", "ranks")),
-        (["latency_p95 <= 2 ms", "size <= 9 kB"], ("channels",), ("zeros",)),
+        (["latency_p95 <= 2 ms", "size <= 9 kB"], ("channels",), ("channels", "ranks")),
     ],
     ids=["size", "answers", "work", "both"],
 )

@@ -107,4 +107,9 @@ def questions(subject, *args, **kwargs):
 
 def eight_bits_only(search, node, *, most):
     made = _compress_search.shipped(node.shaped(), search._task)
-    search._try("int8", {}, lambda: _compress_search.eight_bits(made, search._feed))
+    search._try(
+        "int8",
+        {},
+        lambda: _compress_search.eight_bits(made, search._feed),
+        origin=(node, most),
+    )

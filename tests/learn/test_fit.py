@@ -94,6 +94,33 @@ def test_learns_a_value_in_its_own_unit():
     assert -fitted.epochs[-1].validation_score == pytest.approx(53.48, abs=0.3)
 
 
+def test_another_loss_sees_inputs_as_augmentation_left_them(train, validation, small_cnn):
+    seen = []
+
+    def loss(outputs, x, y):
+        seen.append((x.clone(), y.clone()))
+        return outputs.square().mean()  # drives logits to zero
+
+    recipe = Recipe(learning_rate=1e-2, batch_size=100, augment=("shift",), epochs=0)
+    with torch.no_grad():
+        before = small_cnn(seed=0).eval()(validation.take(range(50))).abs().mean()
+    network = small_cnn(seed=0)
+    fit(
+        network, train, validation, target=DIGIT, recipe=recipe, steps=20, seed=0, device="cpu",
+        loss=loss,
+    )  # fmt: skip
+    with torch.no_grad():
+        assert network(validation.take(range(50))).abs().mean() < before / 2
+    originals = {row.numpy().tobytes() for row in train.take(range(len(train)))}
+    moved = [row.numpy().tobytes() not in originals for x, _ in seen for row in x]
+    assert len(seen) == 20 and sum(moved) > len(moved) / 2
+    with pytest.raises(ValueError, match="`loss` cannot be given where training is against"):
+        fit(
+            network, train, validation, target=DIGIT, seed=0, steps=1, loss=loss, device="cpu",
+            recipe=Recipe(adversarial="pgd", radius=0.1),
+        )  # fmt: skip
+
+
 def test_learns_several_labels_at_once(train, validation, small_cnn):
     def labelled(split):
         return TensorSplit(

@@ -38,7 +38,8 @@ __all__ = ["robustness"]
 _NAME, _TITLE = "robustness", "Small changes of the pixels"
 _HOW = "ensemble of APGD, FAB and Square"
 _LEVELS = 255
-_CHUNK = 64  # rows attacked together, at most
+_CHUNK = 64  # rows attacked together, at most, where images are large or the time is short
+_NUMBERS = 1 << 20  # of small images, so many pixels: a pass over few of them costs as much
 _FEWEST = 8  # rows worth attacking
 _CHECKED = 32  # rows on which the attack itself is checked
 _MOST_SHOWN = 6
@@ -113,6 +114,9 @@ def robustness(
     end = time.monotonic() + seconds
     places = torch.randperm(len(subject.split), generator=generator)[:n_rows]
     passes = most_passes(n_steps=n_steps, n_restarts=n_restarts)  # of a row that holds out
+    together = _CHUNK
+    if math.isinf(seconds):
+        together = max(_CHUNK, _NUMBERS // math.prod(schema.input.shape))
     size = _affordable(subject, places[:_FEWEST], seconds, passes)
     if size < _FEWEST:
         reason = f"the attack on {_FEWEST} rows may take longer than {seconds:.3g} s"
@@ -120,11 +124,11 @@ def robustness(
     parts, done = [], 0
     while done < len(places) and (size >= _FEWEST or not parts):
         began = time.monotonic()
-        chunk = places[done : done + min(size, _CHUNK)]
+        chunk = places[done : done + min(size, together)]
         parts.append(_attack(subject, chunk, radii, n_steps, n_restarts, generator))
         done += len(chunk)
         each = (time.monotonic() - began) / len(chunk)
-        size = _CHUNK if math.isinf(end) else int((end - time.monotonic()) / each)
+        size = size if math.isinf(end) else int((end - time.monotonic()) / each)
     masking = _checks(subject, radii[-1], n_steps, generator)
     return _finding(subject, _join(parts), radii, masking, f"{_HOW}, {n_steps} steps")
 
@@ -132,7 +136,7 @@ def robustness(
 def _affordable(subject: Subject, places: Tensor, seconds: float, passes: int) -> int:
     """Guess how many rows can be attacked in time, by one gradient of a few of them."""
     if math.isinf(seconds):
-        return _CHUNK
+        return len(subject.split)
     x, y = subject.split.take(places), subject.split.y[places]
     gradient_of(subject.network, x, y, margin)  # warm-up
     began = time.monotonic()

@@ -1,0 +1,59 @@
+"""Which chains of passes are run for what is demanded, and which candidate is the best."""
+
+from collections.abc import Sequence
+
+from netwright._compress_candidates import COSTS, Tried
+from netwright.data import Task
+from netwright.quantities import CATALOGUE
+from netwright.requirement import Requirement
+
+__all__ = ["orders", "rank"]
+
+
+def orders(requirements: Sequence[Requirement]) -> tuple[tuple[str, ...], ...]:
+    """Choose which chains are run, and on what.
+
+    Args:
+        requirements: what is demanded.
+
+    Returns:
+        Each the names of chains, the later on the best network of the earlier; those come first
+        that promise most, so that a small budget can leave out the last. Zeros make files small;
+        fewer channels, lower ranks and students make networks cheap as well.
+    """
+    asked = {r.quantity for r in requirements} & set(COSTS)
+    zeros, channels, ranks, students = ("zeros",), ("channels",), ("ranks",), ("students",)
+    if asked and "size" not in asked:
+        return (channels, students, ranks, channels + ranks)
+    small = (channels, channels + zeros, students, students + zeros, ranks)
+    if asked <= {"size"}:
+        return (zeros, *small, ranks + zeros)
+    return (*small[:2], zeros, *small[2:], channels + ranks)
+
+
+def rank(tried: Tried, task: Task, requirements: Sequence[Requirement]) -> tuple[float, ...]:
+    """Order candidates: broken requirements, undecided ones, then what was left open.
+
+    Args:
+        tried: a candidate.
+        task: whose metric is the score.
+        requirements: what is demanded.
+
+    Returns:
+        Smaller is better: among equals what is nearer to the costs that were missed, then the
+        better score if a cost was bounded, else the smaller file.
+    """
+    judged = tried.judge(requirements)
+    verdicts = [judgement.verdict for judgement in judged.values()]
+    worse = -tried.score if CATALOGUE[task.schema.target.metric].better == "higher" else tried.score
+    costs = [r for r in requirements if r.quantity in COSTS]
+    missed = [r for r in costs if judged[r.text].verdict == "broken"]
+    # Times by turns with one file say more than two times, taken one after the other.
+    excess = sum(
+        1 / tried.speed.value
+        if r.quantity.startswith("latency")
+        else tried.measurements[r.text].value / max(r.bound, 1e-12)
+        for r in missed
+    )
+    last = (worse, float(tried.size)) if costs else (float(tried.size), worse)
+    return (verdicts.count("broken"), verdicts.count("undecided"), excess, *last)
