@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.command import netwright_here
+
 
 def netwright(*arguments, folder=None):
     environment = {**os.environ, "COLUMNS": "120", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
@@ -50,11 +52,16 @@ def test_version():
     ],
 )
 def test_wrong_use_ends_in_one_message_and_exit_code_2(arguments, says, tmp_path):
-    done = netwright(*arguments, folder=tmp_path)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, err = netwright_here(*arguments, folder=tmp_path)
+    assert code == 2
+    assert says in err
     assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_a_process_ends_without_a_traceback(tmp_path):
+    done = netwright("build", "digitz", folder=tmp_path)
+    assert done.returncode == 2 and "digits" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_doctor_finds_every_core_part():

@@ -15,7 +15,6 @@ def test_claim_is_met():
     found = a6.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
     assert sum(len(e.png) for e in found.evidence if isinstance(e, Picture)) < 600_000
-    assert found.seconds < 90
 
 
 def picture(pixels, alt="five words stand beside it"):

@@ -11,7 +11,6 @@ from netwright.finding import Finding, Judgement, Measurement, Table
 def test_claim_is_met():
     found = d5.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
-    assert found.seconds < 90
 
 
 def judged(text, verdict):

@@ -9,7 +9,6 @@ from netwright.claims import e2
 def test_claim_is_met():
     found = e2.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
-    assert found.seconds < 90
 
 
 @pytest.fixture

@@ -33,4 +33,3 @@ def test_the_questions_are_those_of_the_table(shared_data, tmp_path):
 def test_claim_is_met(shared_data):
     found = e3.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
-    assert found.seconds < 90

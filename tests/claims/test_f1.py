@@ -9,7 +9,6 @@ from netwright.finding import Measurement
 def test_claim_is_met(shared_data):
     found = f1.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
-    assert found.seconds < 90
 
 
 @pytest.fixture

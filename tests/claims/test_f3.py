@@ -15,7 +15,6 @@ from netwright.learn import Recipe
 def test_claim_is_met(shared_data):
     found = f3.run(full=False, seed=0)
     assert found.judgement.verdict == "met", found.summary
-    assert found.seconds < 90
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
 import statistics
 
 import pytest
+import torch
 
-from netwright.design import Candidate, Strategy
+from netwright.data import Schema
+from netwright.design import Candidate, Strategy, build_network
+from netwright.design.spaces import cell_space, joined, macro_space, recipe_decisions
 from netwright.design.strategies import RandomCodes
+from tests.design.samples import CLASS, INPUTS, rows_for
 
 from .hills import BEST, SMALL, STRATEGIES, Hill, Nut, accuracy, exactly, found_by, measured, search
 
@@ -145,3 +149,22 @@ def test_the_hill_has_one_top():
     ranked = sorted({Hill().canonical(c): accuracy(c) for c in codes}.items(), key=lambda p: -p[1])
     assert ranked[0][0] == Hill().canonical(BEST)
     assert ranked[0][1] > ranked[1][1]
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "prefiltered"])
+@pytest.mark.parametrize("where", ["image 1x8x8", "table mixed", "text", "sequence 2x24"])
+def test_whole_networks_and_cells_of_every_input_are_searched(name, where, generator):
+    schema = Schema(INPUTS[where], CLASS)
+    x = rows_for(schema, 3, generator)
+    spaces = [joined(macro_space(schema), recipe_decisions(schema)), cell_space(schema)]
+
+    def by_rate(candidate):
+        return {"accuracy": exactly(0.5 + candidate.design.recipe.learning_rate)}
+
+    for space in spaces:
+        strategy = STRATEGIES[name](space, n_candidates=6, seed=0)
+        asked = search(strategy, by_rate)
+        assert len({c.design.name for c in asked}) >= 6 and strategy.remaining == 0
+        network = build_network(asked[-1].design, schema, seed=0).eval()
+        with torch.no_grad():
+            assert network(x).shape == (3, 3)
