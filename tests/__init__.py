@@ -1,4 +1,4 @@
-"""Tests. While they run, functions of the package check the types and shapes that they are given."""
+"""Tests. While they run, functions of the package check types and shapes that they are given."""
 
 from collections import Counter
 from collections.abc import Callable
