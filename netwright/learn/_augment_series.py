@@ -4,9 +4,10 @@ Paper:    jitter, rescale: Um et al. Data Augmentation of Wearable Sensor Data f
           Disease Monitoring using Convolutional Neural Networks. ICMI 2017, arXiv:1706.00527,
           section 3. mask_steps: Park et al. SpecAugment. Interspeech 2019, arXiv:1904.08779,
           section 2 (time masking). slide: the shift of Krizhevsky et al. NIPS 2012, in time.
-Departs:  jitter is measured by each channel's deviation in the batch; what mask_steps takes away
-          becomes NaN, which networks for sequences read as missing; slide repeats a sequence's
-          first or last step.
+Departs:  jitter is measured by each channel's deviation in the batch, and rescale stretches about
+          its mean there: a unit's zero (kelvin, pascal) may lie far away, and means nothing. What
+          mask_steps takes away becomes NaN, which networks for sequences read as missing; slide
+          repeats a sequence's first or last step.
 Notation: sequences are float, NaN where a value is missing and behind the end; B, C, T = batch,
           channels, steps.
 """
@@ -28,18 +29,13 @@ def jitter(x: Series, *, generator: torch.Generator | None = None, std: float = 
         generator: source of the noise, on the device of `x`; torch's global one if None.
         std: standard deviation, in units of each channel's own over the batch.
     """
-    present = ~torch.isnan(x)
-    n = present.sum(dim=(0, 2), keepdim=True).clamp(min=1)
-    known = torch.where(present, x, torch.zeros_like(x))
-    mean = known.sum(dim=(0, 2), keepdim=True) / n
-    away = torch.where(present, x - mean, torch.zeros_like(x))
-    spread = (away.square().sum(dim=(0, 2), keepdim=True) / n).sqrt()  # (1, C, 1)
+    spread = _mean(torch.square(x - _mean(x))).sqrt()  # (1, C, 1)
     drawn = torch.randn(x.shape, device=x.device, dtype=x.dtype, generator=generator)
     return x + std * spread * drawn
 
 
 def rescale(x: Series, *, generator: torch.Generator | None = None, std: float = 0.1) -> Series:
-    """Multiply each channel of each sequence by a number near one.
+    """Stretch each channel of each sequence about the channel's mean by a number near one.
 
     Args:
         x: sequences.
@@ -48,7 +44,8 @@ def rescale(x: Series, *, generator: torch.Generator | None = None, std: float =
     """
     B, C, _ = x.shape
     drawn = torch.randn(B, C, 1, device=x.device, dtype=x.dtype, generator=generator)
-    return x * (1 + std * drawn)
+    mean = _mean(x)
+    return mean + (x - mean) * (1 + std * drawn)
 
 
 def slide(x: Series, *, generator: torch.Generator | None = None, reach: float = 1 / 16) -> Series:
@@ -87,6 +84,12 @@ def mask_steps(
     place = torch.arange(T, device=x.device)
     gone = (place >= start) & (place < start + run)  # (B, T)
     return x.masked_fill(gone.unsqueeze(1), torch.nan)
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Mean of each channel's present values over the batch, (1, C, 1)."""
+    n = (~torch.isnan(x)).sum(dim=(0, 2), keepdim=True).clamp(min=1)
+    return x.nansum(dim=(0, 2), keepdim=True) / n
 
 
 def _lengths(x: Tensor) -> Tensor:
