@@ -40,6 +40,7 @@ class Gathered:
         sequences: the sequences: numbers (n, channels, steps), or one array (channels, steps) a
             row, None where it is missing; None when the input is no sequence.
         channels: names of the sequences' channels; empty if they have none.
+        sequence_columns: columns of the table that the sequences were, as `Input` has them.
         rate: steps of the sequences a second; 0 if the source does not say.
         target: columns that the source itself calls its target.
         target_kind: what the source says its target is; None leaves it to inference.
@@ -60,6 +61,7 @@ class Gathered:
     pictures: np.ndarray | Sequence[Any] | None = None
     sequences: np.ndarray | Sequence[Any] | None = None
     channels: tuple[str, ...] = ()
+    sequence_columns: tuple[str, ...] = ()
     rate: float = 0.0
     target: tuple[str, ...] = ()
     target_kind: TargetKind | None = None
@@ -130,6 +132,7 @@ def join(name: str, parts: Mapping[int, Gathered]) -> Gathered:
         pictures=_stack_arrays([each.pictures for each in gathered]),
         sequences=_stack_arrays([each.sequences for each in gathered]),
         channels=first.channels,
+        sequence_columns=first.sequence_columns,
         rate=first.rate,
         target=first.target,
         target_kind=first.target_kind,

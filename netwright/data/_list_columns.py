@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from netwright.data import _table
 from netwright.data._cells import Cells
-from netwright.data._errors import DataError
+from netwright.data._errors import DataError, nearest
 from netwright.data._gathered import Gathered
 from netwright.data._roles import ARRAY, SEQUENCE, TARGET_NAMES, Wish
 from netwright.data._schema import Input
@@ -35,7 +35,8 @@ def lists_as_sequences(
         used: columns that are named as group, time, split or for gaps.
 
     Raises:
-        DataError: if columns that are wanted as sequences hold lists in part, or none does.
+        DataError: if columns that are wanted as sequences hold lists in part, or none does, or a
+            given schema names others than there are.
     """
     if gathered.sequences is not None:
         named = [n for n, kind in wish.forced.items() if kind == SEQUENCE and n != ARRAY]
@@ -66,10 +67,12 @@ def lists_as_sequences(
             f"other sequences ({', '.join(f'`{name}`' for name in names)}). Name one with `schema=`"
             f", for example `{{'{deep[0]}': 'sequence'}}`."
         )
-    items = _from_lists(table, names) if lists else _from_steps(table, names)
-    channels = () if deep or not lists else tuple(names)
     return replace(
-        gathered, table=table.drop_columns(list(names)), sequences=items, channels=channels
+        gathered,
+        table=table.drop_columns(list(names)),
+        sequences=_from_lists(table, names) if lists else _from_steps(table, names),
+        channels=() if deep or not lists else tuple(names),
+        sequence_columns=tuple(names),
     )
 
 
@@ -91,12 +94,27 @@ def _chosen(gathered: Gathered, wish: Wish, used: set[str]) -> Sequence[str]:
 def _as_given(name: str, table: pa.Table, given: Input, lists: Sequence[str]) -> Sequence[str]:
     if given.kind != SEQUENCE:
         return ()
-    if given.channels and set(given.channels) <= set(table.column_names):
+    columns = given.sequence_columns
+    if columns:
+        gone = next((column for column in columns if column not in table.column_names), None)
+        if gone is not None:
+            raise DataError(
+                f"`schema` makes sequences of the column `{gone}`, which {name} does not have."
+                f"{nearest(gone, table.column_names)}"
+            )
+        if len(columns) < given.shape[1] and not set(columns) & set(lists):  # too few for steps
+            raise DataError(
+                f"`schema` makes sequences of the column `{columns[0]}`, which holds no lists of "
+                f"numbers in {name}."
+            )
+        return columns
+    if given.channels and set(given.channels) <= set(lists):
         return given.channels
     if not lists:
         raise DataError(
             f"`schema` is for sequences, but no column of {name} holds lists of numbers. Its "
-            f"columns are {', '.join(table.column_names)}."
+            f"columns are {', '.join(table.column_names)}; if some of them are the steps of one "
+            f"channel, name these as `sequence_columns` in the schema's `input`."
         )
     return lists
 

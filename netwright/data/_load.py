@@ -264,8 +264,7 @@ def _read_inputs(
     if gathered.pictures is not None:
         return _inputs.picture_inputs(gathered.pictures, given, quarantine, room)
     if gathered.sequences is not None:
-        named = gathered.sequences, gathered.channels, gathered.rate
-        return sequence_inputs(*named, given, quarantine, room)
+        return sequence_inputs(gathered, given, quarantine, room)
     if roles.kind == "text":
         return text_inputs(roles.text)
     plan = _table.plan_columns(gathered.table, roles.inputs, wish.forced, given_columns(wish))
@@ -303,7 +302,9 @@ def _fingerprint(
     rows: np.ndarray,
     chosen: np.ndarray,
 ) -> str:
-    digest = hashlib.sha256(schema_to_json(schema).encode())
+    # Of the same rows, whatever the columns were called that sequences were made of.
+    nameless = replace(schema, input=replace(schema.input, sequence_columns=()))
+    digest = hashlib.sha256(schema_to_json(nameless).encode())
     for start in range(0, len(x), 4096):
         stop = min(len(x), start + 4096)
         block = x[start:stop] if isinstance(x, np.ndarray) else x[np.arange(start, stop)]

@@ -59,6 +59,8 @@ class Input:
         tokens: what a text is cut into: "words" (in small letters, and single other characters), or
             "characters", as they are (DNA, SMILES).
         channels: names of a sequence's channels, in tensor order.
+        sequence_columns: the source columns that sequences were made of: a column of lists a
+            channel, one with all channels, or a column of numbers a step; empty if they were none.
         rate: steps of a sequence a second; 0 if unknown.
         mean: per channel, over the training images in [0, 1], or the present values of sequences.
         std: per channel, likewise.
@@ -72,6 +74,7 @@ class Input:
     vocabulary: tuple[str, ...] = ()
     tokens: Literal["words", "characters"] = "words"
     channels: tuple[str, ...] = ()
+    sequence_columns: tuple[str, ...] = ()
     rate: float = 0.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()

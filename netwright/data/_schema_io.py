@@ -27,7 +27,10 @@ def schema_to_json(schema: Schema) -> str:
     Args:
         schema: the schema.
     """
-    return json.dumps(dataclasses.asdict(schema), ensure_ascii=False)
+    content = dataclasses.asdict(schema)
+    if not schema.input.sequence_columns:  # as in files from before there were any
+        del content["input"]["sequence_columns"]
+    return json.dumps(content, ensure_ascii=False)
 
 
 def schema_from_json(text: str) -> Schema:
@@ -112,8 +115,8 @@ def _unknown(content: Any, kind: type, where: str) -> Iterator[str]:
 
 def _without_statistics(content: dict[str, Any]) -> dict[str, Any]:
     names = ("name", "kind")
-    of_input = ("kind", "shape", "text_columns", "tokens", "channels", "rate", "resized")
-    kept = {key: content["input"][key] for key in of_input}
+    fitted = ("columns", "vocabulary", "mean", "std")
+    kept = {key: value for key, value in content["input"].items() if key not in fitted}
     columns = [{key: column[key] for key in names} for column in content["input"]["columns"]]
     target = {key: content["target"][key] for key in ("kind", "names", "classes")}
     return {"groups": content["groups"], "target": target, "input": {**kept, "columns": columns}}

@@ -8,6 +8,7 @@ import numpy as np
 
 from netwright.data import _sequences
 from netwright.data._arrow import ArrowRows
+from netwright.data._gathered import Gathered
 from netwright.data._inputs import Finish, Room, Stored
 from netwright.data._quarantine import Quarantine
 from netwright.data._schema import Input
@@ -16,38 +17,33 @@ __all__ = ["sequence_inputs"]
 
 
 def sequence_inputs(
-    items: Any,
-    names: tuple[str, ...],
-    rate: float,
-    given: Input | None,
-    quarantine: Quarantine,
-    room: Room,
+    gathered: Gathered, given: Input | None, quarantine: Quarantine, room: Room
 ) -> Finish:
     """Cut sequences to one length.
 
     Args:
-        items: as `Gathered.sequences`.
-        names: of the channels; empty if they have none.
-        rate: steps a second; 0 if the sequences themselves say, or nothing does.
+        gathered: a source of sequences, which have the rate of its own or their own.
         given: a schema whose shape and statistics are to be used.
         quarantine: takes the sequences that cannot be used.
         room: where the rows are kept.
     """
+    items: Any = gathered.sequences
     found = [_sequences.header(item) for item in items]
     _set_aside(found, given, quarantine)
     quarantine.check()
     good = quarantine.good
     steps = np.array([header.steps for header in found])
     channels, own_rate = _sequences.commonest([found[i] for i in np.flatnonzero(good)])
-    rate = rate or own_rate
+    rate = gathered.rate or own_rate
     notes = _layout_notes(channels, steps[good])
 
     def finish(train: np.ndarray) -> Stored:
         inputs = given
         if inputs is None:
             shape = channels, _sequences.common_length(steps[train])
-            named = names or _sequences.channel_names(channels)
-            inputs = Input("sequence", shape, channels=named, rate=rate)
+            named = gathered.channels or _sequences.channel_names(channels)
+            columns = gathered.sequence_columns
+            inputs = Input("sequence", shape, channels=named, sequence_columns=columns, rate=rate)
         length = inputs.shape[1]
         kept = quarantine.good
         cut = int((steps[kept] > length).sum())

@@ -6,7 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from netwright.data import DataError, load
+from netwright.data import (
+    DataError,
+    load,
+    schema_from_json,
+    schema_from_toml,
+    schema_to_json,
+    schema_to_toml,
+)
 from netwright.data._list_columns import storage
 from tests.data.conftest import parts, write_csv
 
@@ -179,6 +186,59 @@ def test_a_schema_of_sequences_needs_lists(recordings, rng):
         load(recordings, schema={"y": "sequence"})
     with pytest.raises(DataError, match="lists of numbers. Its columns are text, target"):
         load([("some words", "a"), ("other words", "b")] * 20, schema=schema)
+
+
+@pytest.fixture(params=["steps", "steps called as channels are", "channels", "all channels"])
+def layout(request, rng):
+    """A frame of 60 rows, the columns that sequences are made of, and these, (60, channels, 7)."""
+    x = rng.normal(size=(60, 2, 7)).astype(np.float32)
+    frame = pd.DataFrame({"kind": np.arange(60) % 2, "box": [[0.5, 1.5, i] for i in range(60)]})
+    if request.param.startswith("steps"):
+        names = tuple(f"{'x' if 'called' in request.param else 't'}{i}" for i in range(7))
+        return frame.join(pd.DataFrame(x[:, 0], columns=names)), names, x[:, :1]
+    if request.param == "channels":
+        return frame.assign(left=list(x[:, 0]), right=list(x[:, 1])), ("left", "right"), x
+    return frame.assign(x0=1.0 * frame.index, x1=2.0, signal=list(x)), ("signal",), x
+
+
+def test_a_schema_knows_the_columns_it_makes_sequences_of(layout):
+    frame, names, x = layout
+    task = load(frame, target="kind", schema=dict.fromkeys(names, "sequence"))
+    schema = task.schema
+    assert schema.input.sequence_columns == names and same_rows(task, x)
+    assert schema_from_json(schema_to_json(schema)) == schema
+    assert schema_from_toml(schema_to_toml(schema)) == schema
+    bare = schema_from_toml(schema_to_toml(schema, statistics=False))
+    assert load(frame, schema=bare).schema == schema
+    turned = frame[:30][list(frame.columns[::-1])]  # by name, whatever the order
+    rows = load(turned, schema=schema, split={"test": 1.0}).test.open("audit")
+    np.testing.assert_array_equal(rows.x.numpy(), x[rows.rows])
+    assert len(rows) == 30
+    with pytest.raises(DataError, match=f"of the column `{names[0]}`, which data does not have"):
+        load(frame.drop(columns=names[0]), schema=schema)
+
+
+def test_schemas_without_their_columns_are_read_and_lists_found(rng):
+    steps = pd.DataFrame(rng.normal(size=(60, 7)), columns=[f"x{i}" for i in range(7)])
+    steps["kind"] = np.arange(60) % 2
+    columns = dict.fromkeys(steps.columns[:7], "sequence")
+    schema = load(steps, target="kind", schema=columns).schema
+    written = json.loads(schema_to_json(schema))
+    assert written["input"].pop("sequence_columns") == list(columns)
+    old = schema_from_json(json.dumps(written))
+    assert old.input.sequence_columns == () and json.loads(schema_to_json(old)) == written
+    with pytest.raises(DataError, match="name these as `sequence_columns` in the schema's `input`"):
+        load(steps, schema=old)  # its one channel has the name of the first column
+    lists = pd.DataFrame({"x0": list(rng.normal(size=(60, 7))), "kind": steps["kind"]})
+    assert load(lists, schema=old, split={"test": 1.0}).schema == old
+
+
+def test_lists_that_have_become_numbers_are_no_steps(recordings):
+    x, label = recordings
+    schema = load(pd.DataFrame({"signal": [each[0] for each in x], "label": label})).schema
+    numbers = pd.DataFrame({"signal": [each[0, 0] for each in x], "label": label})
+    with pytest.raises(DataError, match="column `signal`, which holds no lists of numbers in data"):
+        load(numbers, schema=schema)
 
 
 def test_lists_stay_labels_as_a_target(rng):

@@ -7,11 +7,15 @@ import struct
 import wave
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from netwright._audit_file import _load
+from netwright.artefact._metadata import describe, restore
+from netwright.data import load
 from netwright.serve import read_reference
 from netwright.serve._drift import summarise
-from netwright.serve._reference import _shown
+from netwright.serve._reference import _shown, training_rows
 from netwright.serve._sequence_rows import read_sequence, read_sequence_file, together
 from tests.serve.conftest import waves
 from tests.serve.http import multipart
@@ -172,6 +176,18 @@ def test_damaged_files_are_refused_and_nothing_else(tones_model):
             bytes(data[: rng.integers(4, len(data))]), tones_model.schema.input
         )
         assert isinstance(found, str) or found.values.shape[0] == 1
+
+
+def test_rows_of_a_column_a_step_are_found_again_from_a_shipped_schema(waves_model):
+    x = np.random.default_rng(0).normal(size=(60, 7)).astype(np.float32)
+    names = [f"x{i}" for i in range(7)]
+    frame = pd.DataFrame(x, columns=names).assign(kind=np.arange(60) % 2)
+    task = load(frame, target="kind", schema=dict.fromkeys(names, "sequence"))
+    shipped = restore(describe(task.schema, version="1"), {})
+    split, places = training_rows(dataclasses.replace(waves_model, schema=shipped), frame)
+    np.testing.assert_array_equal(split.take(places), task.train.take(range(len(task.train))))
+    rows = _load(frame, shipped, 0, {}).test.open("audit")
+    np.testing.assert_array_equal(rows.take(range(60))[:, 0], x[rows.rows])
 
 
 def test_kserve_takes_any_number_of_steps(two, waves_model):
