@@ -88,7 +88,8 @@ def _chosen(gathered: Gathered, wish: Wish, used: set[str]) -> Sequence[str]:
     if not lists or gathered.text:
         return ()
     plan = _table.plan_columns(table, [name for name in free if name not in lists], wish.forced)
-    return () if plan.columns or plan.text or plan.bad else lists
+    chains = set(plan.chains) & set(wish.forced)  # unasked, they may be identifiers
+    return () if plan.columns or plan.text or plan.bad or chains else lists
 
 
 def _as_given(name: str, table: pa.Table, given: Input, lists: Sequence[str]) -> Sequence[str]:

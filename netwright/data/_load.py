@@ -268,8 +268,9 @@ def _read_inputs(
     if roles.kind == "text":
         return text_inputs(roles.text)
     plan = _table.plan_columns(gathered.table, roles.inputs, wish.forced, given_columns(wish))
-    if plan.text and not plan.columns and not plan.bad:
-        return text_inputs(plan.text)
+    text = plan.text or (plan.chains if len(plan.chains) == 1 else ())
+    if text and not plan.columns and not plan.bad:
+        return text_inputs(text)
     return _inputs.table_inputs(gathered.table, plan, given, quarantine, room)
 
 

@@ -28,13 +28,15 @@ class Plan:
 
     Attributes:
         columns: kind of each column; complete statistics where they were given.
-        text: columns of free text; if there are none, the only column of characters.
+        text: columns of free text.
+        chains: columns of characters: DNA and SMILES, but addresses and long identifiers too.
         bad: for each column with cells that do not fit, which those are, and why.
         notes: what was left out.
     """
 
     columns: tuple[Column, ...]
     text: tuple[str, ...]
+    chains: tuple[str, ...]
     bad: Mapping[str, tuple[np.ndarray, str]]
     notes: tuple[str, ...]
 
@@ -70,8 +72,7 @@ def plan_columns(
             left.setdefault(reading.why, []).append(name)
         elif reading.kind != "mixed":
             columns.append(by_name.get(name) or Column(name, reading.kind))
-    text = text or (chains if len(chains) == 1 else [])
-    return Plan(tuple(columns), tuple(text), bad, _left_out(left))
+    return Plan(tuple(columns), tuple(text), tuple(chains), bad, _left_out(left))
 
 
 def _left_out(left: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,21 @@ def test_lists_beside_other_columns_are_left_out_unless_they_are_wanted(recordin
     assert load(table, schema=task.schema).fingerprint == task.fingerprint
     identified = load(table.drop_columns(["age"]))
     assert identified.schema.input.kind == "sequence"  # a name that is nearly unique is no input
+
+
+def test_long_identifiers_beside_lists_are_no_text(recordings):
+    x, label = recordings
+    signal = [each[0] for each in x]
+    names = [str(uuid.uuid5(uuid.NAMESPACE_OID, str(place))) for place in range(60)]
+    table = pa.table({"recording": names, "signal": signal, "label": label})
+    task = load(table)
+    assert task.schema.input.sequence_columns == ("signal",)
+    assert "Beside the sequences, these columns are not used: recording." in task.notes
+    forced = load(table, schema={"recording": "characters"})
+    assert forced.schema.input.text_columns == ("recording",)
+    assert load(table.drop_columns(["signal"])).schema.input.tokens == "characters"
+    said = [f"the {name} pump ran {name} and hot" for name in names]
+    assert load(table.append_column("said", [said])).schema.input.text_columns == ("said",)
 
 
 def test_bad_cells_of_lists_are_left_out(recordings):
