@@ -96,7 +96,7 @@ def read_pair(
     if not len(x):
         raise DataError("The arrays have no rows.")
     if sequence or (x.ndim == 3 and _no_pictures(x)):
-        return _with_sequences(x, y, name, names)
+        return _with_sequences(x, y, name, names, notes=() if sequence else _sequence_notes(x))
     columns, target = _targets(y)
     if x.ndim > 2:
         return _with_pictures(x, columns, target, name, channels_first=channels_first)
@@ -113,6 +113,17 @@ def _no_pictures(x: np.ndarray) -> bool:
     return bool((gone[:, -1] & ~gone.all(axis=1)).any()) or not _pictures.are_pixels(x)
 
 
+def _sequence_notes(x: np.ndarray) -> tuple[str, ...]:
+    # What standardised pictures must be told, that their numbers are no pixels.
+    _, channels, steps = x.shape
+    if channels == 1 or _pictures.are_pixels(x):  # no picture is one pixel high
+        return ()
+    return (
+        f"The array was taken for sequences of {channels:,} channels and {steps:,} steps, since "
+        f"its numbers are no pixels; scale pixels to [0, 1] for pictures.",
+    )
+
+
 def _unequal_sequences(x: Any, sequence: bool) -> bool:
     arrays = _sequences.ragged(x)
     heights = {len(array) for array in arrays}
@@ -122,7 +133,11 @@ def _unequal_sequences(x: Any, sequence: bool) -> bool:
 
 
 def _with_sequences(
-    items: np.ndarray | list[Any], y: np.ndarray, name: str, names: Sequence[str]
+    items: np.ndarray | list[Any],
+    y: np.ndarray,
+    name: str,
+    names: Sequence[str],
+    notes: tuple[str, ...] = (),
 ) -> Gathered:
     if y.ndim == 0 or len(items) != len(y):
         raise DataError(
@@ -130,7 +145,7 @@ def _with_sequences(
             f"lengths."
         )
     columns, target = _targets(y)
-    fields: dict[str, Any] = {"sequences": items, "channels": tuple(names)}
+    fields: dict[str, Any] = {"sequences": items, "channels": tuple(names), "notes": notes}
     return plain(name, pa.table(columns), target=target, **fields)
 
 
@@ -241,7 +256,9 @@ def _read_columns(inputs: list[Any], targets: list[Any], name: str, sequence: bo
             first_axis = isinstance(first, Tensor)
             stacked = np.stack(arrays)
             if stacked.ndim == 3 and _no_pictures(stacked):
-                return plain(name, pa.table(columns), sequences=stacked, target=target)
+                notes = _sequence_notes(stacked)
+                table = pa.table(columns)
+                return plain(name, table, sequences=stacked, target=target, notes=notes)
             return _with_pictures(stacked, columns, target, name, channels_first=first_axis)
     return plain(name, pa.table(columns), pictures=inputs, target=target)
 

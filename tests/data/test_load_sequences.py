@@ -121,6 +121,22 @@ def test_slim_pictures_may_be_sequences(rng, shape, told):
     assert not any("sequences" in note for note in load((pixels, np.arange(60) % 2)).notes)
 
 
+def test_pictures_that_were_standardised_are_told_what_they_were_taken_for(rng):
+    y = np.arange(60) % 2
+    wide, flat, small = (rng.normal(size=(60, *shape)) for shape in ((6, 9), (1, 9), (6, 9)))
+    small = 1 / (1 + np.exp(-small))
+    small[:, :, 7:] = np.nan
+    hint = (
+        "The array was taken for sequences of 6 channels and 9 steps, since its numbers are no "
+        "pixels; scale pixels to [0, 1] for pictures.",
+    )
+    for source in ((wide, y), list(zip(wide, y.tolist(), strict=True))):
+        task = load(source)
+        assert task.schema.input.kind == "sequence" and task.notes == hint
+    assert load((wide, y), schema={"x": "sequence"}).notes == ()
+    assert load((flat, y)).notes == () and load((small, y)).notes == ()
+
+
 def test_arrays_in_the_range_of_pictures_that_end_in_nan_are_sequences(rng):
     x = rng.random((60, 3, 8))
     x[::2, :, 5:] = np.nan
