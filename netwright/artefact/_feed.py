@@ -62,8 +62,8 @@ def prepare_rows(rows: "Mapping[str, ArrayLike]", schema: Schema) -> Feed:
         schema: of the task.
 
     Raises:
-        ValueError: if a column is missing, the arrays differ in length, or a sequence is none, or
-            has another number of channels.
+        ValueError: if a column is missing, the arrays differ in length, or a sequence is none, has
+            another number of channels, or values beyond float32.
     """
     inputs = input_names(schema)
     columns = [c.name for c in schema.input.columns] or inputs
@@ -119,21 +119,36 @@ def _sequences(items: Any, sequence: Input) -> np.ndarray:
     channels = sequence.shape[0]
     if isinstance(items, np.ndarray) and items.ndim == 3 and items.dtype.kind in "fiu":
         if items.shape[1] == channels and items.shape[2]:
-            return items.astype(np.float32, copy=False)
+            return _in_float32(items)
     found = [header(item) for item in items]
     for place, each in enumerate(found):
         trouble = each.trouble or misfit(each, channels, sequence.rate, "the schema has")
         if trouble:
-            raise ValueError(
-                f"`sequence` must hold {channels} channels of numbers a row, as (rows, channels, "
-                f"steps) or a list of (channels, steps); row {place}: {trouble}."
-            )
+            raise _no_sequence(channels, place, trouble)
     steps = max((each.steps for each in found), default=1)
     shape = channels, min(steps, sequence.shape[1])
     rows = np.empty((len(found), *shape), np.float32)
     for place, item in enumerate(items):
         rows[place] = decode(item, shape)
     return rows
+
+
+def _in_float32(items: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # such rows are refused
+        rows = items.astype(np.float32, copy=False)
+    if rows is not items:
+        beyond = (np.isinf(rows) & np.isfinite(items)).any(axis=(1, 2))
+        if beyond.any():
+            trouble = "the sequence has a value that is not finite in float32"
+            raise _no_sequence(items.shape[1], int(np.argmax(beyond)), trouble)
+    return rows
+
+
+def _no_sequence(channels: int, place: int, trouble: str) -> ValueError:
+    return ValueError(
+        f"`sequence` must hold {channels} channels of numbers a row, as (rows, channels, steps) or "
+        f"a list of (channels, steps); row {place}: {trouble}."
+    )
 
 
 def _cells(codes: Tensor, column: Column) -> np.ndarray:

@@ -75,6 +75,14 @@ def test_what_is_no_sequence_is_refused(rows, why):
         prepare_rows({"sequence": rows}, SCHEMA)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, list])
+def test_values_beyond_float32_are_refused(kind):
+    rows = np.zeros((3, 2, 4))
+    rows[1, 0, 2] = 1e300
+    with pytest.raises(ValueError, match=r"must hold 2 channels .* row 1: .* value .* not finite"):
+        prepare_rows({"sequence": kind(rows)}, SCHEMA)
+
+
 def test_missing_sequences_are_asked_for():
     with pytest.raises(ValueError, match="`rows` must have `sequence`"):
         prepare_rows({"x": []}, SCHEMA)
