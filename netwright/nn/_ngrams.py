@@ -13,8 +13,17 @@ from torch import Tensor, nn
 
 __all__ = ["NgramBag", "ngram_places"]
 
-# Odd multipliers of a polynomial hash; a token number below 2**24 cannot overflow int64.
-_MULTIPLIERS = (1, 1_000_003, 998_244_353, 433_494_437, 715_827_883, 613_651_349)
+# Odd multipliers of a polynomial hash, mixed in their low bits too: a table has 2**k buckets, and a
+# multiplier that is 1, or a small fraction, modulo 2**k lets runs of few letters collide. Below
+# 2**32, so that token numbers below 2**24 cannot overflow int64.
+_MULTIPLIERS = (
+    2_654_435_761,
+    2_246_822_519,
+    3_266_489_917,
+    668_265_263,
+    374_761_393,
+    1_640_531_527,
+)
 
 
 def ngram_places(

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -7,6 +9,14 @@ from netwright.nn import NgramBag, ngram_places
 TEXTS = ([3, 4, 5, 3, 4], [6, 2], [5], [])
 TOKENS = torch.tensor([text + [0] * (5 - len(text)) for text in TEXTS])
 SIZES = {"n_words": 7, "n_buckets": 11}
+MULTIPLIERS = (
+    2_654_435_761,
+    2_246_822_519,
+    3_266_489_917,
+    668_265_263,
+    374_761_393,
+    1_640_531_527,
+)
 
 
 def ngrams(text, longest):
@@ -20,8 +30,7 @@ def row_of(ngram):
     """A word's own number, or the bucket of a polynomial hash."""
     if len(ngram) == 1:
         return ngram[0]
-    multipliers = (1, 1_000_003, 998_244_353, 433_494_437, 715_827_883, 613_651_349)
-    mixed = len(ngram) + sum(w * m for w, m in zip(ngram, multipliers, strict=False))
+    mixed = len(ngram) + sum(w * m for w, m in zip(ngram, MULTIPLIERS, strict=False))
     return SIZES["n_words"] + mixed % SIZES["n_buckets"]
 
 
@@ -35,10 +44,20 @@ def test_places_by_brute_force(longest):
 
 
 def test_places_stay_in_the_table_for_the_largest_vocabulary():
-    tokens = torch.full((1, 3), 2**24 - 1)
-    found = ngram_places(tokens, n_words=2**24, n_buckets=1000, longest=3)
-    exact = 3 + (2**24 - 1) * (1 + 1_000_003 + 998_244_353)
+    tokens = torch.full((1, 6), 2**24 - 1)
+    found = ngram_places(tokens, n_words=2**24, n_buckets=1000, longest=6)
+    exact = 6 + (2**24 - 1) * sum(MULTIPLIERS)
     assert found[0, -1].item() == 2**24 + exact % 1000
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("letters", "order"), [(4, 5), (20, 3)])  # DNA and proteins
+def test_runs_of_few_letters_spread_like_those_of_a_random_hash(letters, order):
+    runs = torch.tensor(list(itertools.product(range(2, 2 + letters), repeat=order)))
+    for n_buckets in (1 << 12, 1 << 16):
+        found = ngram_places(runs, n_words=30, n_buckets=n_buckets, longest=order)[:, -1]
+        random = n_buckets * (1 - (1 - 1 / n_buckets) ** len(runs))  # buckets that are hit
+        assert len(found.unique()) > 0.9 * random
 
 
 def test_order_of_words_decides_the_bucket():
