@@ -7,8 +7,10 @@ Paper:    Wang, Yan, Oates. Time Series Classification from Scratch with Deep Ne
           He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016,
           arXiv:1512.03385 (`frame_residual`, basic block).
 Departs:  kernels are odd, so that each output is centred on a step; a block may shrink its
-          sequence, and then its shortcut keeps the greater of two steps; the last scale of a
-          residual branch starts at zero (Goyal et al., arXiv:1706.02677). The inception module's
+          sequence, and then its shortcut keeps every second step, at which the branch's outputs
+          are centred: of the greater of two, zeros behind an odd end would win over negative ones.
+          The last scale of a residual branch starts at zero (Goyal et al., arXiv:1706.02677). The
+          inception module's
           input must not be negative, so that the zeros behind a sequence's end never win its
           maximum; its bottleneck is there whatever the number of channels.
 Notation: `kernels` = 8, 5, 3 of figure 1c and 40, 20, 10 of InceptionTime.
@@ -118,7 +120,7 @@ def series_residual(
         for place, kernel in enumerate(kernels)
     ]
     nn.init.zeros_(branch[-1][1].weight)  # type: ignore[arg-type]  # a batch norm's scale
-    halved = [nn.MaxPool1d(2, ceil_mode=True)] if stride == 2 else []
+    halved = [nn.MaxPool1d(1, 2)] if stride == 2 else []  # every second step
     resized = (
         [ConvNorm1d(in_channels, out_channels, kernel=1, activation=False, **kwargs)]
         if in_channels != out_channels

@@ -44,6 +44,8 @@ def networks():
             "residual",
             OverSteps(front, [series_residual(3, 4), series_residual(4, 4, stride=2)], [1, 1, 2]),
         )
+        halving = [series_residual(3, 3, stride=2), series_residual(3, 4)]
+        yield "residual that halves first", OverSteps(front, halving, [1, 2, 1])
         yield (
             "inception",
             OverSteps(
@@ -83,10 +85,10 @@ def test_statistics_must_fit(mean, std, message):
 @EVERY
 def test_padding_changes_nothing(name, generator):
     network = NETWORKS[name]
-    lengths = (8, 7, 1, 0)
-    x = sequences(generator, lengths, steps=8)
-    longer = torch.full((4, 2, 21), NAN)
-    longer[..., :8] = x
+    lengths = (9, 8, 7, 1, 0)  # an odd end without padding, too
+    x = sequences(generator, lengths, steps=9)
+    longer = torch.full((5, 2, 21), NAN)
+    longer[..., :9] = x
     # the same numbers, and zeros, in sums of another order
     torch.testing.assert_close(network(longer), network(x), atol=1e-5, rtol=1e-5)
 

@@ -17,8 +17,7 @@ def made(make, *args, **kwargs):
 def test_a_fresh_residual_block_passes_its_input_on(stride, steps, generator):
     x = torch.rand(2, 4, steps, generator=generator)
     block = made(series_residual, 4, 4, stride=stride)
-    expected = functional.max_pool1d(x, stride, ceil_mode=True) if stride == 2 else x
-    assert torch.equal(block(x, torch.ones(2, 1, steps)), expected)
+    assert torch.equal(block(x, torch.ones(2, 1, steps)), x[..., ::stride])
 
 
 @pytest.mark.oracle
