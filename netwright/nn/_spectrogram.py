@@ -100,7 +100,7 @@ class LogMel(nn.Module):
             mean: of each channel.
             std: of each channel, positive.
             rate: steps a second.
-            window: steps of a window, even.
+            window: steps of a window, even, at least 4: of 2, no bin lies inside a band.
             hop: steps between frames.
             n_bands: mel bands between 0 Hz and half the rate; those without a bin are left out.
             floor: power that is added to a band's, as a share of white noise of unit deviation.
@@ -108,14 +108,14 @@ class LogMel(nn.Module):
             dtype: of the buffers.
 
         Raises:
-            ValueError: if `window` is odd, `hop`, `floor` or `n_bands` is not positive, or `mean`
-                and `std` do not fit.
+            ValueError: if `window` is odd or below 4, `hop`, `floor` or `n_bands` is not positive,
+                or `mean` and `std` do not fit.
         """
         super().__init__()
-        if window < 2 or window % 2 or hop < 1 or not floor > 0:
+        if window < 4 or window % 2 or hop < 1 or not floor > 0:
             raise ValueError(
-                f"`window` must be even, `hop` and `floor` positive; got {window}, {hop} and "
-                f"{floor}."
+                f"`window` must be even and at least 4, `hop` and `floor` positive; got {window}, "
+                f"{hop} and {floor}."
             )
         check_statistics(mean, std)
         kwargs = {"device": device, "dtype": dtype or torch.get_default_dtype()}

@@ -81,7 +81,8 @@ def test_levels_are_learned_from_the_steps_of_training_rows(generator):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"window": 15}, "`window` must be even"),
+        ({"window": 15}, "`window` must be even and at least 4"),
+        ({"window": 2}, "`window` must be even and at least 4, .*; got 2, 20"),
         ({"hop": 0}, "`hop` and `floor` positive; got 64, 0"),
         ({"n_bands": 0}, "`n_bands` must be positive"),
     ],
