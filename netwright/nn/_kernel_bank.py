@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from netwright.nn._places import spread_places
 from netwright.nn._within import keep_within, within
 
 __all__ = ["KernelBank", "ridge_scores"]
@@ -156,8 +157,7 @@ class KernelBank(nn.Module):
 
         Cost: the transform of the rows, and the eigenvalues of a matrix as wide as they are many.
         """
-        n = len(split)
-        places = torch.linspace(0, n - 1, min(n, _MOST_ROWS)).round().long()
+        places = spread_places(len(split), _MOST_ROWS)
         rows = [split.take(part).to(self.level) for part in places.split(128)]
         self._set_biases(split.take(places[:: math.ceil(len(places) / 128)]).to(self.level))
         shares = torch.cat([self.features(x) for x in rows]).double()

@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from netwright.nn._places import spread_places
 from netwright.nn._scale import check_statistics
 from netwright.nn._within import within
 
@@ -169,11 +170,11 @@ class LogMel(nn.Module):
         """Set mean and deviation of each band from training rows.
 
         Args:
-            split: of training; its first 1,024 rows in order are read.
+            split: of training; 1,024 of its rows at equal distances are read.
         """
         n = first = second = 0.0
-        for start in range(0, min(len(split), 1024), 128):
-            x = split.take(range(start, min(start + 128, len(split)))).to(self.level)
+        for places in spread_places(len(split), 1024).split(128):
+            x = split.take(places).to(self.level)
             found = self.power(x).double()  # float64: sums over some hundred thousand frames
             mask = within(x)[..., :: self.hop].unsqueeze(2).double()
             n = n + mask.sum() * found.shape[1]

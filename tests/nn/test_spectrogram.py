@@ -78,6 +78,17 @@ def test_levels_are_learned_from_the_steps_of_training_rows(generator):
     torch.testing.assert_close(inside.std(1, correction=0), torch.ones(10), atol=1e-4, rtol=0)
 
 
+def test_levels_are_learned_from_rows_of_every_place_of_the_split(generator):
+    x = torch.full((1200, 1, 40), 0.5)  # ordered by class: silence, then noise
+    x[1100:] += 2 * torch.randn(100, 1, 40, generator=generator)
+    front = spectrogram(n_bands=3)
+    front.initialise(TensorSplit(x, torch.arange(1200) // 1100, torch.arange(1200)))
+    silence, noise = front.power(x[:1]).mean(), front.power(x[1100:]).mean()
+    # 1/12 of the rows; of 1,024 at equal distances 85 or 86, whose mean strays by a few percent
+    share = (front.level.mean() - silence) / (noise - silence)
+    assert share == pytest.approx(1 / 12, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
