@@ -68,8 +68,8 @@ class NaiveBayesBag(nn.Module):
             vocabulary: token i + 2 stands for entry i.
             n_outputs: classes, labels or values.
             is_class: whether targets are classes or labels, not values.
-            n_buckets: weights that pairs and triples of words share by hashing.
-            longest: words in the longest n-gram, 1 to 3.
+            n_buckets: weights that pairs, triples and so on of tokens share by hashing.
+            longest: tokens in the longest n-gram, 1 to 6.
             smoothing: added to every count by `initialise`, positive.
             p_drop: probability that an n-gram is left out while training.
             device: where the parameters lie.

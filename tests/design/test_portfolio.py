@@ -93,6 +93,10 @@ def test_grey_images_are_never_flipped_and_only_images_and_sequences_are_changed
         ((1, 140), 0.0, 300,
          {"sequence_kernels", "sequence_resnet", "sequence_inception", "sequence_gru"}),
         ((3, 3_000), 100.0, 300, {"sequence_resnet"}),
+        ((4, 1_001), 100.0, 40, {"sequence_resnet"}),  # too many values for the kernels
+        ((4, 1_000), 100.0, 200, {"sequence_kernels", "sequence_resnet", "sequence_inception"}),
+        ((1, 1_001), 100.0, 4_999, {"sequence_kernels", "sequence_resnet"}),
+        ((1, 401), 100.0, 5_000, {"sequence_resnet", "sequence_inception"}),
         ((1, 8_000), 8_000.0, 300, {"sequence_spectrogram"}),
         ((1, 44_100), 44_100.0, 30, {"sequence_spectrogram"}),
         ((1, 100), 8_000.0, 28, {"sequence_kernels"}),  # too short to be a picture
