@@ -28,6 +28,7 @@ __all__ = ["KernelBank", "ridge_scores"]
 Device = torch.device | str | None
 _STEEPNESS = 10.0  # of the sigmoid, in deviations of a kernel's response
 _MOST_ROWS = 2048  # that the ridge is solved on: it takes the cube of them
+_MOST_BYTES = 180_000_000  # that a piece of the rows takes; what convolutions copy comes on top
 
 
 class KernelBank(nn.Module):
@@ -129,7 +130,19 @@ class KernelBank(nn.Module):
 
         Args:
             x: sequences, NaN where a value is missing.
+
+        Cost: about 240 MB without gradients, or what a single row takes, however many rows: they
+            are read in pieces, except where a compiler or an exporter follows.
         """
+        if torch.compiler.is_compiling():  # the number of rows is free there
+            return self._shares(x)
+        # A piece's responses are there four times: their distances from a bias, sigmoids of them,
+        # and what of those lies within; so are the channels, missing and standardised.
+        per_row = 4 * (84 + self.mix.shape[1]) * x.shape[2] * x.element_size()
+        parts = x.split(max(1, _MOST_BYTES // max(1, per_row)))
+        return torch.cat([self._shares(part) for part in parts])
+
+    def _shares(self, x: Tensor) -> Tensor:
         mask = within(x)
         states = keep_within(self.front(x), mask)
         n_steps = mask.sum(dim=2).clamp(min=1)  # (B, 1)

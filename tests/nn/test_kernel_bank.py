@@ -60,6 +60,27 @@ def test_features_are_shares_of_a_plain_loop(generator):
                     assert share == pytest.approx(total / n, abs=1e-4)  # float32, steep sigmoids
 
 
+def test_rows_are_read_in_pieces_that_fit_the_memory(generator, monkeypatch):
+    network, x, read = bank(), waves(generator, n=11).x, []
+    network.initialise(waves(generator))
+    whole, responses = network.features(x), network.responses
+
+    def counted(states, place):
+        read.append(len(states))
+        return responses(states, place)
+
+    monkeypatch.setattr(network, "responses", counted)
+    network.features(x)
+    per_row = 4 * 4 * (84 + 3) * 30  # bytes: four times 84 responses and 3 channels, at 30 steps
+    monkeypatch.setattr("netwright.nn._kernel_bank._MOST_BYTES", 5 * per_row - 1)
+    # the same float32 sums of 30 terms below 1, of convolutions of other batches
+    torch.testing.assert_close(network.features(x), whole, atol=1e-5, rtol=0)
+    assert read == [11] * 2 + [4] * 4 + [3] * 2  # at each of two dilations
+    monkeypatch.setattr("netwright.nn._kernel_bank._MOST_BYTES", 1)
+    assert network.features(x[:2]).shape == (2, 2 * 84 * 2)
+    assert network.features(x[:0]).shape == (0, 2 * 84 * 2)
+
+
 @pytest.mark.oracle
 def test_held_out_predictions_are_those_of_training_without_the_row(generator):
     from sklearn.linear_model import Ridge
