@@ -5,8 +5,9 @@ Paper:    Dempster, Schmidt, Webb. MiniRocket: A Very Fast (Almost) Deterministi
           -1 and 2, dilations by powers of two, shares of positive values, a ridge classifier).
 Departs:  a share of positive values is the mean of a steep sigmoid, so that gradients pass and two
           runtimes agree; biases are quantiles over 128 training rows instead of one; the padding is
-          always there. The ridge's scores are scaled by what suits held-out rows best, so that they
-          are logits, and may be trained on.
+          always there. A third of the kernels also read which values are present, where training
+          rows have gaps. The ridge's scores are scaled by what suits held-out rows best, so that
+          they are logits, and may be trained on.
 Notation: `n_biases` = features of each kernel and dilation; `ridge` = lambda.
 """
 
@@ -36,7 +37,8 @@ class KernelBank(nn.Module):
 
     Attributes:
         dilations: steps between two weights of a kernel.
-        mix: how each kernel weighs the channels, for each dilation; (dilations * 84, channels, 1).
+        mix: how each kernel weighs the channels, for each dilation, what is present last;
+            (dilations * 84, channels, 1).
         kernels: nine weights each; (84, 1, 9).
         biases: thresholds, of each kernel and dilation; (dilations, 84, n_biases).
         widths: deviation of each kernel's response; (dilations, 84, 1).
@@ -68,8 +70,9 @@ class KernelBank(nn.Module):
         """Draw which channels each kernel reads.
 
         Args:
-            front: what reads the sequences, NaN and all.
-            in_channels: that leave the front.
+            front: what reads the sequences, NaN and all, and says last what is present, as
+                `StandardiseSeries` does.
+            in_channels: that leave the front, at least 2.
             out_features: outputs of the linear map.
             dilations: steps between two weights of a kernel, one number at least.
             n_biases: thresholds of each kernel and dilation.
@@ -80,9 +83,14 @@ class KernelBank(nn.Module):
             dtype: of parameters and buffers.
 
         Raises:
-            ValueError: if there is no dilation or no bias.
+            ValueError: if there is no dilation or no bias, or no channel beside the last.
         """
         super().__init__()
+        if in_channels < 2:
+            raise ValueError(
+                f"`in_channels` must be at least 2, of which the last says what is present; got "
+                f"{in_channels}."
+            )
         if not dilations or min(dilations) < 1 or n_biases < 1:
             raise ValueError(
                 f"`dilations` must be positive numbers, one at least, and `n_biases` positive; got "
@@ -95,11 +103,13 @@ class KernelBank(nn.Module):
         patterns = torch.full((84, 1, 9), -1.0)
         for place, twos in enumerate(itertools.combinations(range(9), 3)):
             patterns[place, 0, list(twos)] = 2.0
-        # About a third of the channels each, one at least: kernels that read all see only sums.
+        # About a third of the channels each, one at least: kernels that read all see only sums. One
+        # beside the last, what is present: that says the same of every sequence without gaps.
         drawn = torch.rand(D * 84, in_channels, 1)
-        mix = (drawn <= drawn.amin(dim=1, keepdim=True).clamp(min=1 / 3)).float()
+        least = drawn[:, :-1].amin(dim=1, keepdim=True)
+        read = (drawn <= 1 / 3) | (drawn == least)
         self.register_buffer("kernels", patterns.to(**kwargs))
-        self.register_buffer("mix", (mix / mix.sum(dim=1, keepdim=True).sqrt()).to(**kwargs))
+        self.register_buffer("mix", _weighed(read).to(**kwargs))
         self.register_buffer(
             "biases", torch.linspace(-3, 3, n_biases).repeat(D, 84, 1).to(**kwargs)
         )
@@ -165,6 +175,8 @@ class KernelBank(nn.Module):
     def initialise(self, split: Any) -> None:
         """Set biases from quantiles, and the linear map by ridge regression, on training rows.
 
+        Where no value is missing inside any of them, no kernel reads any more what is present.
+
         Args:
             split: of training; 2,048 of its rows at equal distances are read.
 
@@ -172,6 +184,10 @@ class KernelBank(nn.Module):
         """
         places = spread_places(len(split), _MOST_ROWS)
         rows = [split.take(part).to(self.level) for part in places.split(128)]
+        if not any((torch.isnan(x) & (within(x) > 0)).any() for x in rows):
+            read = self.mix > 0
+            read[:, -1] = False
+            self.mix.copy_(_weighed(read))
         self._set_biases(split.take(places[:: math.ceil(len(places) / 128)]).to(self.level))
         shares = torch.cat([self.features(x) for x in rows]).double()
         spread = shares.std(dim=0, correction=0)
@@ -212,6 +228,11 @@ class KernelBank(nn.Module):
     def extra_repr(self) -> str:
         """Show the dilations."""
         return f"dilations={self.dilations}, n_biases={self.biases.shape[2]}"
+
+
+def _weighed(read: Tensor) -> Tensor:
+    """Weigh what each kernel reads so that a sum of independent channels deviates as one does."""
+    return read / read.sum(dim=1, keepdim=True).sqrt()
 
 
 def ridge_scores(

@@ -151,4 +151,34 @@ def test_thresholds_come_from_rows_of_every_place_of_the_split(generator):
     network.initialise(TensorSplit(x, torch.arange(260) // 130, torch.arange(260)))
     of_first.initialise(TensorSplit(x[:130], torch.arange(130) % 2, torch.arange(130)))
     # half of the rows swing 20 times as far, those of all 1 / 2 ** 0.5 times that
-    assert (network.widths > 5 * of_first.widths).double().mean() > 0.6  # others read no channel
+    assert (network.widths > 5 * of_first.widths).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_present_is_read_only_where_training_rows_have_gaps(channels, generator):
+    def solved(x):
+        with seeded(0):
+            front = StandardiseSeries((0.0,) * channels, (1.0,) * channels)
+            network = KernelBank(front, channels + 1, 2, dilations=(1, 2), n_biases=2)
+        network.initialise(TensorSplit(x, torch.arange(40) % 2, torch.arange(40)))
+        return network
+
+    x = torch.randn(40, channels, 30, generator=generator)
+    x[::2, :, 22:] = NAN  # an end is no gap
+    gapped = x.clone()
+    gapped[5, 0, 10] = NAN
+    without, withal = (solved(each).mix[..., 0] for each in (x, gapped))
+    assert not without[:, -1].any()
+    # 168 kernels read it with probability 1/3: 4 standard errors of 0.036
+    assert (withal[:, -1] > 0).double().mean() == pytest.approx(1 / 3, abs=0.15)
+    assert torch.equal(withal[:, :-1] > 0, without[:, :-1] > 0)
+    for mix in (without, withal):
+        assert (mix[:, :-1] > 0).any(1).all()
+        # float32 squares of up to 4 weights
+        torch.testing.assert_close(mix.square().sum(1), torch.ones(168), atol=1e-6, rtol=0)
+    assert (solved(x).spread < 1).all()  # 1 stands for a feature that never changes
+
+
+def test_a_channel_beside_what_is_present_is_needed():
+    with pytest.raises(ValueError, match="`in_channels` must be at least 2, .*; got 1"):
+        KernelBank(torch.nn.Identity(), 1, 2)
