@@ -1,5 +1,6 @@
 """Make a finished run smaller, as far as requirements allow, and audit what is shipped."""
 
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from netwright._compress_shape import Shaped
 from netwright._compress_training import Retraining
 from netwright._files import claim_folder, write_atomically
 from netwright._journal import Event, Journal
+from netwright._refit import joined
 from netwright.artefact import Session, check_agreement, read_onnx
 from netwright.artefact._file import load_model
 from netwright.compress import unpack
@@ -89,13 +91,14 @@ def compress(
     task = _same_rows(old, data, loading)
     for requirement in requirements:
         _check(requirement, task)
-    beside_it = old.folder.with_name(f"{old.folder.resolve().name}-compressed")
+    place = old.folder.resolve()  # the run may be where we are
+    beside_it = place.with_name(f"{place.name}-compressed")
     folder = Path(out) if out is not None else beside_it
     _claim(folder, old, requirements, budget, seed)
     journal = Journal(folder / "log.jsonl", watch)
     if journal.take_up():
-        return Run.open(folder)
-    search = _search(old, task, requirements, limit, folder, journal, seed)
+        return _close(folder)
+    search = _search(old, _unseen(old, task), requirements, limit, folder, journal, seed)
     search.run()
     chosen = min(search.tried, key=lambda tried: rank(tried, task, requirements))
     _ship(chosen, old, task, folder, journal)
@@ -106,12 +109,36 @@ def compress(
     findings = (*judged, made_small, *compared, *asked)
     journal.record("stage", stage="report")
     write_atomically(folder / "findings.json", findings_to_json(findings))
-    made = Run.open(folder)
     journal.record("done", seconds=round(journal.elapsed, 1))
-    write_compressed_page(made)
-    for name in ("networks", "students"):  # what trainings went on from
+    return _close(folder)
+
+
+def _close(folder: Path) -> Run:
+    """Write the page, unless it is there, and take away what trainings went on from."""
+    made = Run.open(folder)
+    if not made.report.is_file():
+        write_compressed_page(made)
+    for name in ("networks", "students"):
         shutil.rmtree(folder / name, ignore_errors=True)
     return made
+
+
+def _unseen(old: Run, task: Task) -> Task:
+    """Return the task with rows for validation that the network did not learn from.
+
+    A build may have trained its choice once more, the rows of validation included.
+    """
+    if not _learned_validation(old):
+        return task
+    rows = joined(task.train, task.validation)
+    assert rows is not None  # else they had not been learned from
+    return dataclasses.replace(task, train=rows, validation=task.calibration)
+
+
+def _learned_validation(old: Run) -> bool:
+    said = Journal(old.folder / "log.jsonl").find("refitted")
+    kept = bool(said) and said[-1].facts["kept"]
+    return kept or old.job.get("validation_learned", False)
 
 
 def _search(
@@ -129,14 +156,7 @@ def _search(
     before = Made(Shaped(inner, old.design), network, model, {})
     rows = task.calibration.take(range(min(_CALIBRATION, len(task.calibration))))
     outputs = _outputs(session, task.validation)
-    train = Retraining(
-        inner,
-        task,
-        old.design.recipe,
-        limit,
-        folder=folder,
-        seed=_rng.child_seed(seed, "compress"),
-    )
+    train = Retraining(inner, task, limit, folder=folder, seed=_rng.child_seed(seed, "compress"))
     return Search(
         before,
         task,
@@ -147,6 +167,7 @@ def _search(
         folder=folder,
         journal=journal,
         seed=_rng.child_seed(seed, "students"),
+        judged_on="calibration" if _learned_validation(old) else "validation",
     )
 
 
@@ -210,6 +231,8 @@ def _claim(
         "compression_seed": seed,
         "version": __version__,
     }
+    if _learned_validation(old):
+        about["validation_learned"] = True
     claim_folder(folder, about)
     for name in _CARRIED:
         if (old.folder / name).is_file():

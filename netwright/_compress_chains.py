@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from netwright._compress_passes import (
+    AlreadyThere,
     CannotCut,
+    TooFew,
     cut_zeros,
     lower_ranks,
     strengths,
@@ -142,7 +144,8 @@ class Chains:
         def train(shaped: Shaped, name: str) -> Cutting:
             counts = kept(shaped.network).layers
             keep = {n: left / total for n, (left, total) in counts.items() if 0 < left < total}
-            training = partial(self._train, units=units, name=name)
+            recipe = shaped.base.recipe
+            training = partial(self._train, units=units, recipe=recipe, name=name)
             if keep:
                 return cut_zeros(shaped, keep, training), {}, "longer training"
             network = copy.deepcopy(shaped.network)
@@ -195,12 +198,19 @@ class Chains:
 
     def _thin(self, shaped: Shaped, name: str, share: float, shy: set[str]) -> Cutting:
         now = macs(shaped.network, self._first[:1]).macs_per_example
+        if not now:
+            raise CannotCut("It has no multiply-accumulates that channels could save.")
         if share * self._whole >= now:
-            raise CannotCut(f"{100 * share:.0f} % of the multiply-accumulates are there already.")
-        made, untouched = thin(
-            shaped, self._task, share=share * self._whole / now, shy=shy.__contains__
-        )
-        self._train(made.network, CUT, name=name)
+            raise AlreadyThere(f"{100 * share:.0f} % of the multiply-accumulates are there.")
+        try:
+            made, untouched = thin(
+                shaped, self._task, share=share * self._whole / now, shy=shy.__contains__
+            )
+        except TooFew as error:
+            raise CannotCut(
+                f"Fewer channels do not lead to {100 * share:.0f} % of the multiply-accumulates."
+            ) from error
+        self._train(made.network, CUT, recipe=shaped.base.recipe, name=name)
         return made, untouched, f"channels to {100 * share:.0f} % of the MACs, trained"
 
     def _lower(
@@ -212,7 +222,7 @@ class Chains:
     ) -> Cutting:
         made = lower_ranks(shaped, shares)
         counts = [sum(p.numel() for p in s.network.parameters()) for s in (shaped, made)]
-        self._train(made.network, CUT, name=name)
+        self._train(made.network, CUT, recipe=shaped.base.recipe, name=name)
         share = 100 * counts[1] / counts[0]
         return made, untouched, f"lower ranks to {share:.0f} % of the parameters, trained"
 
@@ -225,7 +235,7 @@ class Chains:
     ) -> Cutting:
         if not keep:
             raise CannotCut("No weight bears that a fifth of it is zero.")
-        training = partial(self._train, units=CUT, name=name)
+        training = partial(self._train, units=CUT, recipe=shaped.base.recipe, name=name)
         made = cut_zeros(fold(shaped, self._first), keep, training)
         return made, untouched, f"pruned to {100 * kept(made.network).share:.0f} %, trained"
 

@@ -50,17 +50,23 @@ def overview(
     )
     if left:
         summary += f" Left alone, at least in part: {len(left)} of the weights."
+    if search.judged_on != "validation":
+        summary += (
+            f" They were judged on the rows of {search.judged_on}: the network had learned from "
+            f"those of validation."
+        )
     taught = search.taught
     if taught is not None:
         better = "the rows alone" if taught.by == "rows" else "rows and the network before"
         summary += (
-            f" What was cut learned from {better}: the first cut scored {taught.rows:.4f} by "
-            f"labels, {taught.network:.4f} by labels and the network before."
+            f" Networks learned again from {better}: the first of them came to "
+            f"{show(taught.rows, taught.unit)} from the rows alone, "
+            f"{show(taught.network, taught.unit)} from rows and the network before."
         )
     tables: list[Table | Points] = [
-        _demands(tried, chosen, requirements),
+        _demands(tried, chosen, requirements, search.judged_on),
         _costs(tried, chosen),
-        _front(tried, chosen),
+        _front(tried, chosen, search.judged_on),
     ]
     if search.ended:
         rows = tuple(search.ended.items())
@@ -79,7 +85,9 @@ def overview(
     return Finding("compression", "Compression", summary, evidence=tuple(tables))
 
 
-def _demands(tried: Sequence[Tried], chosen: Tried, requirements: Sequence[Requirement]) -> Table:
+def _demands(
+    tried: Sequence[Tried], chosen: Tried, requirements: Sequence[Requirement], judged_on: str
+) -> Table:
     texts = list(dict.fromkeys(text for t in tried for text in t.measurements))
     rows: list[tuple[Cell, ...]] = []
     for each in tried:
@@ -88,7 +96,7 @@ def _demands(tried: Sequence[Tried], chosen: Tried, requirements: Sequence[Requi
             measured = each.measurements[text]
             cells.append(f"{show(measured.value, measured.unit)}, {judged[text].verdict}")
         rows.append((_named(each, chosen), round(each.score, 4), *cells))
-    return Table("Candidates, on validation rows", ("passes", "score", *texts), tuple(rows))
+    return Table(f"Candidates, on {judged_on} rows", ("passes", "score", *texts), tuple(rows))
 
 
 def _costs(tried: Sequence[Tried], chosen: Tried) -> Table:
@@ -118,7 +126,7 @@ def _word(ratio: Measurement) -> str:
     return "slower than before" if ratio.high < 1 - _CLEAR else "no clear difference"
 
 
-def _front(tried: Sequence[Tried], chosen: Tried) -> Points:
+def _front(tried: Sequence[Tried], chosen: Tried, judged_on: str) -> Points:
     def series(name: str, members: Sequence[Tried]) -> Series:
         return Series(
             name,
@@ -130,7 +138,7 @@ def _front(tried: Sequence[Tried], chosen: Tried) -> Points:
     others = [t for t in tried if t is not chosen]
     both = (series("tried", others), series("chosen", [chosen])) if others else ()
     return Points(
-        "Size against score, on validation rows",
+        f"Size against score, on {judged_on} rows",
         "model.nwz, kB",
         "score",
         both or (series("chosen", [chosen]),),

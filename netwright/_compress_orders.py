@@ -28,11 +28,11 @@ def orders(requirements: Sequence[Requirement]) -> tuple[tuple[str, ...], ...]:
     small = (channels, channels + zeros, students, students + zeros, ranks)
     if asked <= {"size"}:
         return (zeros, *small, ranks + zeros)
-    return (*small[:2], zeros, *small[2:], channels + ranks)
+    return (*small[:4], zeros, ranks, channels + ranks)
 
 
 def rank(tried: Tried, task: Task, requirements: Sequence[Requirement]) -> tuple[float, ...]:
-    """Order candidates: broken requirements, undecided ones, then what was left open.
+    """Order candidates by what they meet, then by what was left open.
 
     Args:
         tried: a candidate.
@@ -40,8 +40,9 @@ def rank(tried: Tried, task: Task, requirements: Sequence[Requirement]) -> tuple
         requirements: what is demanded.
 
     Returns:
-        Smaller is better: among equals what is nearer to the costs that were missed, then the
-        better score if a cost was bounded, else the smaller file.
+        Smaller is better: broken requirements, those that do not hold at the measured value,
+        undecided ones; among equals what is nearer to the costs that were missed, then the better
+        score if a cost was bounded, else the smaller file.
     """
     judged = tried.judge(requirements)
     verdicts = [judgement.verdict for judgement in judged.values()]
@@ -56,4 +57,6 @@ def rank(tried: Tried, task: Task, requirements: Sequence[Requirement]) -> tuple
         for r in missed
     )
     last = (worse, float(tried.size)) if costs else (float(tried.size), worse)
-    return (verdicts.count("broken"), verdicts.count("undecided"), excess, *last)
+    held = [r.holds(tried.measurements[r.text].value) for r in requirements if r.text in judged]
+    counts = (verdicts.count("broken"), held.count(False), verdicts.count("undecided"))
+    return (*counts, excess, *last)

@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     import onnx
 
 __all__ = [
+    "AlreadyThere",
     "CannotCut",
     "Made",
+    "TooFew",
     "cut_zeros",
     "eight_bits",
     "lower_ranks",
@@ -61,6 +63,14 @@ _GROUP = 8  # channels that kernels of ONNX Runtime take together: others make t
 
 class CannotCut(ValueError):
     """A network cannot be cut so; nothing has been trained."""
+
+
+class TooFew(CannotCut):
+    """So little of a network cannot be had."""
+
+
+class AlreadyThere(CannotCut):
+    """A network is as small as that already; a stronger cut may go on from it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +106,7 @@ def thin(
         The smaller network, to be trained, and why weights have kept all their channels.
 
     Raises:
-        CannotCut: if so little cannot be had.
+        CannotCut: if no channel can go; TooFew if so little cannot be had.
     """
     rows = torch.arange(min(_WEIGHED, len(task.train)))
     batches = [(task.train.take(part), task.train.y[part]) for part in rows.split(_BATCH)]
@@ -122,7 +132,7 @@ def thin(
         except ValueError as error:
             reason = str(error)
     if thinned is None:
-        raise CannotCut(reason)
+        raise TooFew(reason)
     untouched = {n: f"not thinned: {why}" for n, why in thinned.untouched.items()}
     return replace(shaped, network=thinned.network), untouched
 
@@ -217,7 +227,7 @@ def strengths(
             continue
         setting = found.strongest(name, names, most)
         if setting is None:
-            untouched[name] = f"{what} alone costs {100 * losses[names[0]]:.1f} points"
+            untouched[name] = f"{what} alone costs {100 * losses[names[0]]:.1f} {found.unit}"
         else:
             chosen[name] = shares[names.index(setting)]
     return chosen, untouched

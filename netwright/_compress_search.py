@@ -19,7 +19,14 @@ import numpy as np
 from netwright._compress_candidates import COSTS, Bench, Tried, read_tried
 from netwright._compress_chains import Chains, Cutter
 from netwright._compress_orders import orders, rank
-from netwright._compress_passes import CannotCut, Made, eight_bits, share_values, shipped
+from netwright._compress_passes import (
+    AlreadyThere,
+    CannotCut,
+    Made,
+    eight_bits,
+    share_values,
+    shipped,
+)
 from netwright._compress_sensitivity import sensitivity
 from netwright._compress_shape import Shaped, fold, read_shaped, write_shaped
 from netwright._compress_training import Retraining, Taught
@@ -33,7 +40,7 @@ from netwright.requirement import Requirement
 
 __all__ = ["Search"]
 
-FEWEST_STEPS = 20  # of a part of the budget
+FEWEST_STEPS = 20  # of a part of the budget, unless no cost can be met otherwise
 _LOST = 0.05  # score (values: share of the error) beyond which no chain goes, if none is demanded
 _FINISH = 1.0  # parts of the budget, for values that are shared
 _LONGER = 0.4  # of the budget, for the best in the end
@@ -56,6 +63,7 @@ class Search:
         tried: all candidates so far, the network as it was first.
         found: what each layer of the network before can bear.
         ended: for chains that ended before their last strength, why.
+        judged_on: the split on whose rows candidates were judged.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Search:
         folder: Path,
         journal: Journal,
         seed: int,
+        judged_on: str = "validation",
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -83,7 +92,9 @@ class Search:
             folder: keeps every network and candidate in a folder of its own.
             journal: is told of each.
             seed: of the search for smaller designs.
+            judged_on: the split that `task` has for validation.
         """
+        self.judged_on = judged_on
         self._before, self._task, self._requirements = before, task, requirements
         self._bench, self._train, self._feed = bench, train, feed
         self._folder, self._journal = folder, journal
@@ -118,46 +129,73 @@ class Search:
         self.found = sensitivity(folded.network, self._task, shapes=True)
         self._journal.record("stage", stage="candidates")
         root, untouched = (_Node((), {}, lambda: self._before.shaped) for _ in range(2))
-        self._train.units = self._plan(orders(self._requirements), root)[1]
+        asked = orders(self._requirements)
+        self._share_out(asked, root)
         self._try("as it was", {}, lambda: self._before, origin=(untouched, 0.0))
         self._finish(root, most=self._chains.mild)
-        chosen = self._affordable(root)
         best: dict[tuple[str, ...], _Node | None] = {(): root}
-        planned, total = self._plan(chosen, root)
-        longer = _LONGER * total
-        for order in chosen:
-            # What a chain has left goes to the others.
-            self._train.units = sum(planned.values()) + longer
-            planned.pop(order)
-            start = best.get(order[:-1])
-            best[order] = None if start is None else self._chain(order, start)
-        self._train.units = longer
-        self._train_longer(longer)
+        left_out = []
+        for number, order in enumerate(asked):
+            start = best[order[:-1]]
+            best[order] = None
+            if start is None:
+                continue
+            if self._units(order, root) * self._least > self._left:
+                left_out.append(order)
+                continue
+            self._share_out([o for o in asked[number:] if best.get(o[:-1], root)], root)
+            best[order] = self._chain(order, start)
+        for order in left_out:  # better a short training than costs that cannot be met
+            start = best[order[:-1]]
+            if start is not None and self._may_lower(order):
+                self._share_out([order], root)
+                best[order] = self._chain(order, start)
+            else:
+                self.ended["/".join(order)] = "left out: the budget is too small for one more chain"
+        self._train.units = 1.0
+        self._train_longer(1.0)
 
-    def _plan(
-        self, chosen: Sequence[tuple[str, ...]], root: _Node
-    ) -> tuple[dict[tuple[str, ...], float], float]:
-        """Share out the budget: parts of each chain, and of all with the last training."""
-        planned = {}
-        for order in chosen:
-            steps = self._chains.planned(order, self.found)
-            near = [units for units, left in steps if not self._is_far(root, left)]
-            near = near or [units for units, _ in steps[-1:]]
-            planned[order] = sum(near) + _FINISH * self._sized * len(near)
-        return planned, (_FINISH * self._sized + sum(planned.values())) / (1 - _LONGER)
-
-    def _affordable(self, root: _Node) -> list[tuple[str, ...]]:
-        """Leave out chains whose trainings would be too short to tell anything."""
-        path, asked = self._folder / "chains.json", orders(self._requirements)
+    @functools.cached_property
+    def _least(self) -> float:
+        """What a part of the budget must be to tell anything; the same after a kill."""
+        path = self._folder / "least.json"
         if not path.is_file():
-            chosen, least = list(asked), self._train.cost(FEWEST_STEPS)
-            while len(chosen) > 1 and self._plan(chosen, root)[1] * least > self._train.left:
-                chosen.pop()
-            write_atomically(path, json.dumps(chosen))
-        chosen = [tuple(order) for order in json.loads(path.read_text(encoding="utf-8"))]
-        for order in asked[len(chosen) :]:
-            self.ended["/".join(order)] = "left out: the budget is too small for one more chain"
-        return chosen
+            recipe = self._before.shaped.base.recipe
+            write_atomically(path, json.dumps(self._train.cost(FEWEST_STEPS, recipe)))
+        return float(json.loads(path.read_text(encoding="utf-8")))
+
+    @property
+    def _left(self) -> float:
+        """What of the budget is left for chains: a part is kept for the best in the end."""
+        return max(0.0, self._train.left - _LONGER * self._train.total)
+
+    def _units(self, order: tuple[str, ...], root: _Node) -> float:
+        steps = self._chains.planned(order, self.found)
+        near = [units for units, left in steps if not self._is_far(root, left)]
+        near = near or [units for units, _ in steps[-1:]]
+        return sum(near) + _FINISH * self._sized * len(near)
+
+    def _share_out(self, waiting: Sequence[tuple[str, ...]], root: _Node) -> None:
+        """Plan the first of these chains, and of the others as many as it leaves enough for."""
+        units = 0.0
+        for order in waiting:
+            more = self._units(order, root)
+            if not units or (units + more) * self._least <= self._left:
+                units += more
+        if not self.tried:
+            units += _FINISH * self._sized
+        share = self._left / self._train.left if self._train.left else 0.0
+        self._train.units = units / share if share and units else 1.0
+
+    def _may_lower(self, order: tuple[str, ...]) -> bool:
+        """Whether a chain may bring down a cost that every candidate breaks."""
+        broken = [
+            r.quantity
+            for r in self._requirements
+            if r.quantity in COSTS
+            and all(r.judge(t.measurements[r.text]).verdict == "broken" for t in self.tried)
+        ]
+        return bool(broken) and (order[-1] != "zeros" or "size" in broken)
 
     @property
     def taught(self) -> Taught | None:
@@ -181,6 +219,10 @@ class Search:
             parent = start if kind in ("ranks", "students") else node
             try:
                 node = self._node(parent, f"{name}/{number}", step.cut, step.units)
+            except AlreadyThere as error:
+                self.ended[name] = str(error)
+                self._train.skip(step.units + _FINISH * self._sized)
+                continue
             except CannotCut as error:
                 self.ended[name] = str(error)
                 break
@@ -268,7 +310,12 @@ class Search:
             def share() -> Made:
                 folded = fold(node.shaped(), self._first)
                 bears = self.found if not words else sensitivity(folded.network, self._task)
-                train = partial(self._train, units=units, name=f"{words}/shared")
+                train = partial(
+                    self._train,
+                    units=units,
+                    recipe=folded.base.recipe,
+                    name=f"{words}/shared",
+                )
                 return shipped(share_values(folded, bears, most, train), self._task)
 
             self._try(named("shared values"), node.untouched, share, origin=origin, units=units)

@@ -64,6 +64,7 @@ class Sensitivity:
         whole: for weights and layers that can lose no channel, or cannot be factorised, why.
         score: of the untouched network.
         sizes: for each weight, how many elements it has.
+        unit: of a hundredth of a loss.
     """
 
     losses: Mapping[str, Mapping[str, float]]
@@ -72,6 +73,7 @@ class Sensitivity:
     channels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ranks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     whole: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "points"
 
     def strongest(self, name: str, settings: Sequence[str], most: float) -> str | None:
         """Return the last setting up to which a weight costs no more; None if there is none.
@@ -92,7 +94,7 @@ class Sensitivity:
     @property
     def tables(self) -> tuple[Table, ...]:
         """All of it, for people: pruning, sharing, channels, ranks; empty ones are left out."""
-        lost = "points (values: % of the error) lost by one layer alone, before training"
+        lost = f"{self.unit} lost by one layer alone, before training"
         named = (
             ("Pruned", "weight", self.losses, [kept_setting(k) for k in KEEPS]),
             ("Shared", "weight", self.losses, [shared_setting(n) for n in SHARED]),
@@ -126,7 +128,9 @@ def sensitivity(network: nn.Module, task: Task, *, shapes: bool = False) -> Sens
 
     whole = score(network)
     # A score of classes is a share already; an error has the target's unit.
-    scale = 1.0 if task.schema.target.kind in ("class", "labels") else max(abs(whole), 1e-12)
+    is_share = task.schema.target.kind in ("class", "labels")
+    scale = 1.0 if is_share else max(abs(whole), 1e-12)
+    unit = "points" if is_share else "% of the error"
 
     def lost(changed: nn.Module) -> float:
         return (whole - score(changed)) / scale
@@ -149,11 +153,11 @@ def sensitivity(network: nn.Module, task: Task, *, shapes: bool = False) -> Sens
                 found[shared_setting(n)] = lost(trial)
         losses[name] = found
     if not shapes:
-        return Sensitivity(losses, whole, sizes)
+        return Sensitivity(losses, whole, sizes, unit=unit)
     reasons: dict[str, str] = {}
     thinner = _thinner(network, x[:2], lost, reasons)
     lower = _lower(network, lost, reasons)
-    return Sensitivity(losses, whole, sizes, thinner, lower, reasons)
+    return Sensitivity(losses, whole, sizes, thinner, lower, reasons, unit)
 
 
 def factored(layer: nn.Module, share: float) -> Callable[..., object] | None:

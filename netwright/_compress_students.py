@@ -7,7 +7,7 @@ full: strong defaults first, then those of a space of whole networks.
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import nn
@@ -23,17 +23,18 @@ from netwright._journal import Journal
 from netwright.data import Task
 from netwright.design import (
     Candidate,
+    Design,
     Strategy,
     asks_for_proof,
     build_network,
     harden,
-    initialise,
     portfolio,
     provable_portfolio,
 )
 from netwright.design._harden import HardenedSpace
 from netwright.design.spaces import Code, Space, macro_space
 from netwright.finding import Measurement, format_value
+from netwright.learn import Recipe
 from netwright.measure import Subject
 from netwright.quantities import CATALOGUE
 from netwright.requirement import Requirement
@@ -81,11 +82,16 @@ def study(
     n_parameters = sum(p.numel() for p in before.network.parameters())
     folder.mkdir(parents=True, exist_ok=True)
     costs = Costs(task, bounds_of(requirements, n_parameters), folder)
-    strategy = _strategy(task, requirements, costs, train.amount(units), train.in_steps, seed)
+    taught = before.base.recipe
+    is_provable = bool(taught.certified) or asks_for_proof(requirements)
+    propose = provable_portfolio if is_provable else portfolio
+    designs = harden(propose(task.schema, len(task.train)), requirements)
+    amount = train.amount(units)
+    strategy = _strategy(task, requirements, designs, costs, amount, train.in_steps, seed)
     left, network = units, None
     while (candidate := strategy.ask()) is not None:
         part = left * candidate.fidelity / strategy.remaining
-        design, known = candidate.design, _read(folder, candidate)
+        design, known = _as_robust(candidate.design, taught), _read(folder, candidate)
         if known is not None:
             found, train.spent = known
             if found.keys() - costs.of(design, until_broken=True).keys():
@@ -97,7 +103,6 @@ def study(
         else:
             lesson = f"{name}/{candidate.number}"
             network = build_network(design, task.schema, seed=_rng.child_seed(seed, lesson))
-            initialise(network, task.train)
             train.teach(network, design.recipe, part, name=lesson)
             left -= part
             found = {**costs.of(design, until_broken=True), **_score(network, task)}
@@ -133,6 +138,7 @@ def bounds_of(requirements: Sequence[Requirement], n_parameters: int) -> tuple[R
 def _strategy(
     task: Task,
     requirements: Sequence[Requirement],
+    designs: Sequence[Design],
     costs: Costs,
     amount: float,
     in_steps: bool,
@@ -140,12 +146,7 @@ def _strategy(
 ) -> Strategy:
     from netwright.design.strategies import PortfolioEvolution
 
-    propose = provable_portfolio if asks_for_proof(requirements) else portfolio
-    designs = [
-        design
-        for design in harden(propose(task.schema, len(task.train)), requirements)
-        if costs.broken(design, until_broken=True) is None
-    ]
+    designs = [d for d in designs if costs.broken(d, until_broken=True) is None]
     space = HardenedSpace(macro_space(task.schema), requirements)
     seed = _rng.child_seed(seed, "students")
     brief = amount * _EXPLORE / (1 + _EXPLORE + _COMPARE)
@@ -160,6 +161,26 @@ def _strategy(
         requirements=(),
         metric=task.schema.target.metric,
         seed=seed,
+    )
+
+
+def _as_robust(design: Design, taught: Recipe) -> Design:
+    """Let a student train against changed inputs if the network before did."""
+    own = design.recipe
+    if not (taught.adversarial or taught.certified) or own.adversarial or own.certified:
+        return design
+    return replace(
+        design,
+        recipe=replace(
+            own,
+            adversarial=taught.adversarial,
+            certified=taught.certified,
+            radius=taught.radius,
+            attack_norm=taught.attack_norm,
+            attack_steps=taught.attack_steps,
+            augment=taught.augment,
+            mixup=0.0,
+        ),
     )
 
 

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,28 +16,35 @@ from netwright._files import write_atomically
 from netwright._threads import threads_worth
 from netwright.compress import taught_by
 from netwright.data import Task
-from netwright.learn import Budget, Recipe, fit, loss_for, score_for
-from netwright.measure import macs
+from netwright.design import initialise
+from netwright.finding import Measurement
+from netwright.learn import Budget, Recipe, fit, loss_for, start_for_bounds
+from netwright.measure import Subject, macs
 from netwright.nn import StochasticDepth, TokenDropout
+from netwright.quantities import CATALOGUE
 
 __all__ = ["Retraining", "Taught"]
 
 _TIMED = 3  # steps by which seconds are told from steps
+_BRIEFEST = 0.01  # seconds
+_SOLVED, _SLOW = 1e-4, 1e-3  # learning rates: of what was solved at most, and what it gets
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """From what cut networks learn: tried on the first of them, with half the time each.
+    """From what networks learn again: tried on the first of them, with half the time each.
 
     Attributes:
         by: "rows" or "network".
-        rows: validation score after learning from the rows.
-        network: validation score after learning from rows and the network before.
+        rows: the task's metric after learning from the rows.
+        network: the same after learning from rows and the network before.
+        unit: of both.
     """
 
     by: str
     rows: float
     network: float
+    unit: str = "share"
 
 
 class Retraining:
@@ -49,32 +56,20 @@ class Retraining:
     """
 
     def __init__(
-        self,
-        teacher: nn.Module,
-        task: Task,
-        recipe: Recipe,
-        budget: Budget,
-        *,
-        folder: Path,
-        seed: int,
+        self, teacher: nn.Module, task: Task, budget: Budget, *, folder: Path, seed: int
     ) -> None:
         """Plan nothing yet.
 
         Args:
             teacher: the network before.
             task: supplies the rows.
-            recipe: of the network's first training; training goes on at a third of its rate,
-                without weight decay, and from the rows alone where it was against changed inputs.
             budget: of all trainings together.
             folder: keeps which teacher was better.
             seed: of the trainings.
         """
-        again = replace(recipe, learning_rate=recipe.learning_rate / 3, weight_decay=0.0, epochs=0)
-        self.recipe = replace(again, average=0.0)  # an average over steps is no few values
         self.spent, self.units = 0.0, 0.0
         self._teacher, self._task, self._budget, self._seed = teacher, task, budget, seed
         self._path = folder / "teacher.json"
-        self._may_choose = not (recipe.adversarial or recipe.certified)
         self._macs = macs(teacher, task.train.take([0])).macs
 
     @property
@@ -102,11 +97,16 @@ class Retraining:
         self.units = max(0.0, self.units - units)
 
     @property
-    def left(self) -> float:
-        """Steps, or seconds, that are not spent yet."""
+    def total(self) -> float:
+        """Steps, or seconds, of the whole budget."""
         total = self._budget.steps if self._budget.steps is not None else self._budget.seconds
         assert total is not None
-        return max(0.0, total - self.spent)
+        return total
+
+    @property
+    def left(self) -> float:
+        """Steps, or seconds, that are not spent yet."""
+        return max(0.0, self.total - self.spent)
 
     def amount(self, units: float) -> float:
         """Return how many steps, or seconds, a part of the plan has at present.
@@ -116,31 +116,38 @@ class Retraining:
         """
         return self.left * units / max(self.units, units)
 
-    def cost(self, steps: int) -> float:
+    def cost(self, steps: int, recipe: Recipe) -> float:
         """Return what steps of the network before take of the budget; seconds are measured.
 
         Args:
             steps: how many.
+            recipe: whose batches they take.
         """
         if self.in_steps:
             return steps
-        network, rows = copy.deepcopy(self._teacher).eval(), range(self.recipe.batch_size)
-        places = torch.tensor([row % len(self._task.train) for row in rows])
+        network = copy.deepcopy(self._teacher).eval()
+        n = len(self._task.train)
+        places = torch.tensor([row % n for row in range(recipe.batch_size)])
         x, y = self._task.train.take(places), self._task.train.y[places]
         loss = loss_for(self._task.schema.target)
-        with threads_worth(3 * self._macs * self.recipe.batch_size):
+        with threads_worth(3 * self._macs * recipe.batch_size):
             loss(network(x), y).backward()  # the first warms up
             began = time.monotonic()
             for _ in range(_TIMED):
                 loss(network(x), y).backward()
         return steps * (time.monotonic() - began) / _TIMED
 
-    def __call__(self, network: nn.Module, units: float, *, name: str) -> None:
+    def __call__(self, network: nn.Module, units: float, *, recipe: Recipe, name: str) -> None:
         """Train a cut network in place for its part of what is left of the budget.
+
+        It goes on at a third of its recipe's rate, without weight decay, and from the rows alone
+        where it was trained against changed inputs. What was solved, by steps too small to learn
+        with, learns by larger ones.
 
         Args:
             network: constrained or not.
             units: what of the plan this training is.
+            recipe: of the network's first training.
             name: of the training, from which its seed derives.
         """
         for module in network.modules():  # a smaller network needs less of it (Han et al. 2015)
@@ -148,13 +155,21 @@ class Retraining:
                 module.p = 0.0
             elif isinstance(module, StochasticDepth | TokenDropout):
                 module.p_drop = 0.0
+        again = replace(
+            recipe,
+            learning_rate=recipe.learning_rate / 3 if recipe.learning_rate > _SOLVED else _SLOW,
+            weight_decay=0.0,
+            epochs=0,
+            average=0.0,  # an average over steps is no few values
+        )
         seed = _rng.child_seed(self._seed, name)
-        with self._spending(units) as amount:
-            if self._may_choose and self.taught is None:
-                self._choose(network, amount, seed)
+        with self._spending(units, recipe) as amount:
+            if not _follows(recipe) or (self.in_steps and amount < 2 and self.taught is None):
+                self._fit(network, amount, seed, again, by_network=False)
+            elif self.taught is None:
+                self._choose(network, amount, seed, again)
             else:
-                by_network = self.taught is not None and self.taught.by == "network"
-                self._fit(network, amount, seed, self.recipe, by_network=by_network)
+                self._fit(network, amount, seed, again, by_network=self.taught.by == "network")
 
     def teach(self, network: nn.Module, recipe: Recipe, units: float, *, name: str) -> None:
         """Train a network of another design in place, from the network before and the rows.
@@ -165,38 +180,45 @@ class Retraining:
             units: what of the plan this training is.
             name: of the training, from which its seed derives.
         """
-        by_network = not (recipe.adversarial or recipe.certified)
-        with self._spending(units) as amount:
+        with self._spending(units, recipe) as amount:
+            if recipe.certified:
+                start = _rng.child(self._seed, f"{name}/bounds")
+                start_for_bounds(network, generator=start)
+            initialise(network, self._task.train)
             seed = _rng.child_seed(self._seed, name)
-            self._fit(network, amount, seed, recipe, by_network=by_network)
+            self._fit(network, amount, seed, recipe, by_network=_follows(recipe))
 
     @contextmanager
-    def _spending(self, units: float) -> Iterator[float]:
+    def _spending(self, units: float, recipe: Recipe) -> Iterator[float]:
         amount = self.amount(units)
         self.units = max(0.0, self.units - units)
         began = time.monotonic()
-        with threads_worth(3 * self._macs * self.recipe.batch_size):
+        with threads_worth(3 * self._macs * recipe.batch_size):
             yield amount
         if not self.in_steps:
             self.spent += time.monotonic() - began
 
-    def _choose(self, network: nn.Module, amount: float, seed: int) -> None:
+    def _choose(self, network: nn.Module, amount: float, seed: int, recipe: Recipe) -> None:
         start = {n: t.clone() for n, t in network.state_dict().items()}
-        self._fit(network, amount / 2, seed, self.recipe, by_network=False)
+        self._fit(network, amount / 2, seed, recipe, by_network=False)
         rows, by_rows = self._score(network), network.state_dict()
         by_rows = {n: t.clone() for n, t in by_rows.items()}
         network.load_state_dict(start)
-        self._fit(network, amount / 2, seed, self.recipe, by_network=True)
-        score = self._score(network)
-        by = "network" if score > rows else "rows"
-        if by == "rows":
+        self._fit(network, amount / 2, seed, recipe, by_network=True)
+        found = self._score(network)
+        is_more = CATALOGUE[self._task.schema.target.metric].better == "higher"
+        better = found.value > rows.value if is_more else found.value < rows.value
+        if not better:
             network.load_state_dict(by_rows)
-        about = {"by": by, "rows": rows, "network": score}
-        write_atomically(self._path, json.dumps(about, indent=1))
+        taught = Taught("network" if better else "rows", rows.value, found.value, rows.unit)
+        write_atomically(self._path, json.dumps(asdict(taught), indent=1))
 
     def _fit(
         self, network: nn.Module, amount: float, seed: int, recipe: Recipe, *, by_network: bool
     ) -> None:
+        if amount < (1 if self.in_steps else _BRIEFEST):
+            network.eval()
+            return  # nothing is left
         target = self._task.schema.target
         fitted = fit(
             network,
@@ -204,16 +226,19 @@ class Retraining:
             self._task.validation,
             target=target,
             recipe=recipe,
-            steps=max(1, int(amount)) if self.in_steps else None,
-            seconds=None if self.in_steps else max(0.01, amount),
+            steps=int(amount) if self.in_steps else None,
+            seconds=None if self.in_steps else amount,
             seed=seed,
             device="cpu",
             loss=taught_by(self._teacher, target) if by_network else None,
         )
         self.spent += fitted.steps if self.in_steps else 0
 
-    @torch.no_grad()
-    def _score(self, network: nn.Module) -> float:
-        split = self._task.validation
-        outputs = torch.cat([network.eval()(x) for x, _ in split.batches(512)])
-        return score_for(self._task.schema.target)(outputs, split.y)
+    def _score(self, network: nn.Module) -> Measurement:
+        subject = Subject(self._task.schema, self._task.validation, network.eval())
+        return CATALOGUE[self._task.schema.target.metric].measure(subject)
+
+
+def _follows(recipe: Recipe) -> bool:
+    """Whether a network may learn from a teacher: not if it is trained against changed inputs."""
+    return not (recipe.adversarial or recipe.certified)

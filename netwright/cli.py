@@ -369,12 +369,13 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
-    except SystemExit as stop:
-        if stop.code == 130:  # Ctrl-C
-            kept = " What was done is kept; the same command continues from there."
-            goes_on = sys.argv[1:2] in (["build"], ["compress"])
-            typer.echo("Stopped." + (kept if goes_on else ""), err=True)
-        raise
+    except (SystemExit, KeyboardInterrupt) as stop:
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
+        kept = " What was done is kept; the same command continues from there."
+        goes_on = sys.argv[1:2] in (["build"], ["compress"])
+        typer.echo("Stopped." + (kept if goes_on else ""), err=True)
+        sys.exit(130)
     except (ValueError, TypeError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)

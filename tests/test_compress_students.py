@@ -1,13 +1,17 @@
 """A smaller design is found within the bounds, taught, and found again after a kill."""
 
+import copy
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from netwright import _compress_students
-from netwright._compress_passes import CannotCut
+from netwright._compress_chains import Chains
+from netwright._compress_passes import AlreadyThere, CannotCut
 from netwright._compress_shape import Shaped, read_shaped, write_shaped
 from netwright._compress_students import bounds_of, study
 from netwright._compress_training import Retraining
@@ -49,9 +53,8 @@ def few_draws(monkeypatch):
 
 def lessons(before, task, folder, *texts, steps=150):
     folder.mkdir(parents=True, exist_ok=True)
-    train = Retraining(
-        before.network, task, LARGE.recipe, Budget.parse(f"{steps} steps"), folder=folder, seed=0
-    )
+    budget = Budget.parse(f"{steps} steps")
+    train = Retraining(before.network, task, budget, folder=folder, seed=0)
     train.units = UNITS
     events = []
     journal = Journal(folder / "log.jsonl", events.append)
@@ -115,3 +118,40 @@ def test_what_was_learned_before_a_kill_is_not_learned_again(
 def test_bounds_that_nothing_keeps_are_said(before, task, tmp_path, few_draws):
     with pytest.raises(CannotCut, match="keeps to the bounds"):
         lessons(before, task, tmp_path, "params <= 3")
+
+
+def test_a_student_of_a_robust_network_is_trained_against_changed_inputs(before, task, tmp_path):
+    robust = replace(LARGE.recipe, adversarial="pgd", radius=0.05, attack_steps=1)
+    shaped = replace(before, base=replace(LARGE, recipe=robust))
+    student, *_ = lessons(shaped, task, tmp_path, "params <= 9 k", steps=20)
+    assert (student.base.recipe.adversarial, student.base.recipe.radius) == ("pgd", 0.05)
+
+
+def test_no_more_steps_are_taken_than_there_are(before, task, tmp_path):
+    budget = Budget.parse("5 steps")
+    train = Retraining(before.network, task, budget, folder=tmp_path, seed=0)
+    train.units, network = 7.0, copy.deepcopy(before.network)
+    for name in "abcdefg":
+        train(network, 1.0, recipe=LARGE.recipe, name=name)
+    assert train.spent == 5
+    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    train(network, 1.0, recipe=LARGE.recipe, name="h")
+    assert all(torch.equal(tensor, kept[n]) for n, tensor in network.state_dict().items())
+
+
+def test_cuts_that_cannot_be_had_say_which(before, task, tmp_path):
+    train = Retraining(before.network, task, Budget.parse("9 steps"), folder=tmp_path, seed=0)
+
+    def thin(shaped, share):
+        chains = Chains(
+            shaped, task, (), train=train, folder=tmp_path, seed=0, fast=True,
+            journal=Journal(tmp_path / "log.jsonl"),
+        )  # fmt: skip
+        return chains._thin(shaped, "channels", share=share, shy=set())
+
+    with pytest.raises(AlreadyThere, match="100 % of the multiply-accumulates are there"):
+        thin(before, 1.0)
+    with pytest.raises(CannotCut, match="do not lead to 0 % of the multiply-accumulates"):
+        thin(before, 1e-5)
+    with pytest.raises(CannotCut, match="no multiply-accumulates that channels could save"):
+        thin(Shaped(nn.Flatten(), LARGE), 0.5)

@@ -132,8 +132,8 @@ def cheaper(run: Run, out: Path, **kwargs) -> Run:
 def _die(folder: str, out: str, place: str) -> None:
     train = Retraining.__call__
 
-    def train_and_die(self: Retraining, network, units: float, *, name: str) -> None:
-        train(self, network, units, name=name)
+    def train_and_die(self: Retraining, network, units: float, *, recipe, name: str) -> None:
+        train(self, network, units, recipe=recipe, name=name)
         if name == place:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from netwright import _compress_chains
+from netwright import _compress, _compress_chains
 from netwright._compress import compress
 from netwright._compress_candidates import read_tried
 from netwright._compress_findings import beside
@@ -178,6 +179,15 @@ def test_of_those_that_miss_a_bound_the_nearest_is_chosen(made):
     # What was timed while others computed yields to what was timed by turns.
     assert best([quick], told(9.0, 0.6, 0.99, p95=4e-5), told(9.0, 1.2, 0.9)) == 1
 
+    def lost(points, size):
+        drop = Measurement(points, points - 2, points + 2, 60)
+        return replace(kept, measurements={least.text: drop}, size=size)
+
+    least = Requirement.parse("accuracy_drop <= 0.5 points")
+    few_rows = [lost(0.0, 900), lost(0.018, 90)]  # both undecided; only one holds as measured
+    assert {t.judge([least])[least.text].verdict for t in few_rows} == {"undecided"}
+    assert best([least], *few_rows) == 0
+
 
 def test_a_destroyed_robustness_is_shown():
     def robust(rate):
@@ -206,6 +216,29 @@ def test_a_finished_compression_is_opened_not_repeated(made, tiny):
         tiny.folder, require=REQUIRE, budget="100 steps", out=run.folder, watch=events.append
     )
     assert [e.name for e in events] == ["resumed"] and again.folder == run.folder
+
+
+def test_rows_that_the_network_learned_from_judge_no_candidate(tiny, tmp_path):
+    task = load("digits", seed=0)
+    assert _compress._unseen(tiny, task) is task
+    for kept, judged_by in ((False, task.validation), (True, task.calibration)):
+        folder = tmp_path / str(kept)
+        shutil.copytree(tiny.folder, folder)
+        event = {"event": "refitted", "elapsed": 1.0, "kept": kept}
+        (folder / "log.jsonl").write_text(json.dumps(event) + "\n")
+        found = _compress._unseen(Run.open(folder), task)
+        assert torch.equal(found.validation.rows, judged_by.rows)
+        assert len(found.train) == len(task.train) + kept * len(task.validation)
+
+
+def test_a_run_that_one_stands_in_is_compressed_beside_it(tiny, monkeypatch):
+    def claim(folder, *_):
+        raise RuntimeError(folder.name)
+
+    monkeypatch.setattr(_compress, "_claim", claim)
+    monkeypatch.chdir(tiny.folder)
+    with pytest.raises(RuntimeError, match=f"^{tiny.folder.name}-compressed$"):
+        compress(".", require=["size <= 9 kB"])
 
 
 def test_other_rows_are_refused(tiny, tmp_path):

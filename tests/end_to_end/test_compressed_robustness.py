@@ -105,7 +105,7 @@ def questions(subject, *args, **kwargs):
     return performance(subject, generator=generator), robustness(subject)
 
 
-def eight_bits_only(search, node, *, most):
+def eight_bits_only(search, node, *, most, units=0.0):
     made = _compress_search.shipped(node.shaped(), search._task)
     search._try(
         "int8",

@@ -117,9 +117,9 @@ def test_killed_in_a_training_it_goes_on_and_trains_nothing_again(tiny, thin, tm
     trained = []
     train = Retraining.__call__
 
-    def note(self, network, units, *, name):
+    def note(self, network, units, *, recipe, name):
         trained.append(name)
-        train(self, network, units, name=name)
+        train(self, network, units, recipe=recipe, name=name)
 
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
@@ -148,5 +148,5 @@ def test_ctrl_c_says_that_what_was_done_is_kept(tiny, tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "Stopped. What was done is kept; the same command continues from there." in errors
