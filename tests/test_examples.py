@@ -34,5 +34,5 @@ def test_audit_your_module():
 
 @pytest.mark.slow
 def test_build_against_requirements():
-    run = load("build_against_requirements").main(budget="200 steps")
+    run = load("build_against_requirements").main(budget="60 steps")
     assert run.report.is_file()

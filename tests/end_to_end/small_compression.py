@@ -19,6 +19,7 @@ from torch import nn
 
 from netwright import (
     _compress,
+    _compress_candidates,
     _compress_chains,
     _compress_passes,
     _compress_search,
@@ -106,6 +107,7 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_compress_chains, "SHARES", (0.7,))
     patch.setattr(_compress_chains, "STUDIES", 0)
     patch.setattr(_compress_search, "FEWEST_STEPS", 1)
+    patch.setattr(_compress_candidates, "_MOST_PAIRS", 40)
     patch.setattr(_compress, "audit_subject", partial(audit_subject, seconds_left=1.0))
     patch.setattr(_compress, "rank", _floats_first)
 

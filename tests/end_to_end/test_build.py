@@ -115,7 +115,7 @@ def weights(folder):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # each start loads torch anew
 def test_killed_at_random_moments_it_ends_as_if_unbroken(tmp_path):
-    job = ["build", "digits", "--budget", "300 steps", "--seed", "3", "--out"]
+    job = ["build", "digits", "--budget", "120 steps", "--seed", "3", "--out"]
     whole = run_cli(*job, tmp_path / "whole")
     _, errors = whole.communicate(timeout=200)
     assert whole.returncode in (0, 1), errors
@@ -123,7 +123,7 @@ def test_killed_at_random_moments_it_ends_as_if_unbroken(tmp_path):
     kills = 0
     while kills < 40:
         broken = run_cli(*job, tmp_path / "broken")
-        time.sleep(2.5 + 3.0 * rng.random() + 3.0 * kills)
+        time.sleep(2.5 + 3.0 * rng.random() + 4.5 * kills)
         if broken.poll() is None:
             broken.send_signal(signal.SIGKILL)
             broken.communicate()
