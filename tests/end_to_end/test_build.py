@@ -112,7 +112,7 @@ def weights(folder):
     return load_file(folder / "model.safetensors")
 
 
-@pytest.mark.slow
+@pytest.mark.claim  # a minute; the suite kills searches, trainings and ledgers in smaller tests
 @pytest.mark.timeout(900)  # each start loads torch anew
 def test_killed_at_random_moments_it_ends_as_if_unbroken(tmp_path):
     job = ["build", "digits", "--budget", "120 steps", "--seed", "3", "--out"]
@@ -189,6 +189,7 @@ def test_several_labels_at_once_and_missing_values(tmp_path):
     assert {"confusion", "calibration"} <= {f.name for f in run.findings}
 
 
+@pytest.mark.claim  # a whole build
 def test_other_seed_gives_another_network(digits_run, tmp_path):
     other = nw.build("digits", budget="60 steps", seed=1, out=tmp_path / "other")
     assert other.folder != digits_run.folder
