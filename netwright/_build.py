@@ -107,7 +107,10 @@ def build(
     folder = _claim_folder(job, Path(out) if out is not None else None, task)
     journal = Journal(folder / "log.jsonl", watch, began=began)
     if journal.take_up():
-        return Run.open(folder)
+        run = Run.open(folder)
+        if not run.report.is_file():  # it was killed before the page
+            write_page(run)
+        return run
     _keep_data(task, folder, journal)
 
     journal.record("stage", stage="search")

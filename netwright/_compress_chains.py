@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,6 @@ LEVELS = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08)  # score that one layer ma
 AGAIN = (0.01, 0.03, 0.08)  # the same for zeros in a network that has been cut already
 RANK_LEVELS = (0.005, 0.02, 0.08)
 SHARES = (0.7, 0.5, 0.35, 0.25)  # of the multiply-accumulates, that stay
-STUDIES = 1
 CUT, _STUDY = 2.0, 12.0  # parts of the budget; a student begins with nothing
 _CLOSE = 0.85  # of the weights that the strength before left: what leaves more is passed over
 _SHY = 0.08  # score that a quarter of a layer's channels costs alone: they go last
@@ -43,6 +42,8 @@ Cutting = tuple[Shaped, Mapping[str, str], str]
 
 Cutter = Callable[[Shaped, str], Cutting]
 """Takes a network and the name of the training."""
+
+_Shares = Mapping[str, float]  # for weights or layers, how much of each stays
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Chains:
             seed: of the search for students.
             fast: whether networks must be cheap, and not only small.
         """
-        self._before, self._task, self._requirements = before, task, requirements
+        self._task, self._requirements = task, requirements
         self._train, self._folder, self._journal = train, folder, journal
         self._seed, self._fast = seed, fast
         self._first = task.validation.take(range(min(32, len(task.validation))))
@@ -124,8 +125,7 @@ class Chains:
             found: what each layer of the network bears that it begins with.
         """
         if order[-1] == "students":
-            for _ in range(STUDIES):
-                yield Step(_middle(), _STUDY, None, self._study)
+            yield Step(_middle(), _STUDY, None, self._study)
         elif order[-1] == "channels":
             shy = {n for n, losses in found.channels.items() if losses[_MILDEST] > _SHY}
             shy = {name for names in shy for name in names.split(", ")}
@@ -150,8 +150,7 @@ class Chains:
                 return cut_zeros(shaped, keep, training), {}, "longer training"
             network = copy.deepcopy(shaped.network)
             training(network)
-            made = Shaped(network, shaped.base, shaped.factors, shaped.joined)
-            return made, {}, "longer training"
+            return replace(shaped, network=network), {}, "longer training"
 
         return train
 
@@ -175,12 +174,9 @@ class Chains:
             if left > _CLOSE * last:
                 continue  # layers bear hardly more at this level than at the one before
             last = left
-            if ranks:
-                cut = partial(self._lower, shares=chosen, untouched=untouched | whole)
-                yield Step(most, CUT, None, cut)
-            else:
-                cut = partial(self._prune, keep=chosen, untouched=untouched)
-                yield Step(most, CUT, left, cut)
+            press = self._lower if ranks else self._prune
+            cut = partial(press, chosen=chosen, untouched=untouched | whole)
+            yield Step(most, CUT, None if ranks else left, cut)
 
     def _study(self, shaped: Shaped, name: str) -> Cutting:
         student = study(
@@ -214,29 +210,21 @@ class Chains:
         return made, untouched, f"channels to {100 * share:.0f} % of the MACs, trained"
 
     def _lower(
-        self,
-        shaped: Shaped,
-        name: str,
-        shares: Mapping[str, float],
-        untouched: Mapping[str, str],
+        self, shaped: Shaped, name: str, chosen: _Shares, untouched: Mapping[str, str]
     ) -> Cutting:
-        made = lower_ranks(shaped, shares)
+        made = lower_ranks(shaped, chosen)
         counts = [sum(p.numel() for p in s.network.parameters()) for s in (shaped, made)]
         self._train(made.network, CUT, recipe=shaped.base.recipe, name=name)
         share = 100 * counts[1] / counts[0]
         return made, untouched, f"lower ranks to {share:.0f} % of the parameters, trained"
 
     def _prune(
-        self,
-        shaped: Shaped,
-        name: str,
-        keep: Mapping[str, float],
-        untouched: Mapping[str, str],
+        self, shaped: Shaped, name: str, chosen: _Shares, untouched: Mapping[str, str]
     ) -> Cutting:
-        if not keep:
+        if not chosen:
             raise CannotCut("No weight bears that a fifth of it is zero.")
         training = partial(self._train, units=CUT, recipe=shaped.base.recipe, name=name)
-        made = cut_zeros(fold(shaped, self._first), keep, training)
+        made = cut_zeros(fold(shaped, self._first), chosen, training)
         return made, untouched, f"pruned to {100 * kept(made.network).share:.0f} %, trained"
 
 

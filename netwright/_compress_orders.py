@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from netwright._compress_candidates import COSTS, Tried
 from netwright.data import Task
-from netwright.quantities import CATALOGUE
+from netwright.design._ranking import higher_is_better
 from netwright.requirement import Requirement
 
 __all__ = ["orders", "rank"]
@@ -46,7 +46,7 @@ def rank(tried: Tried, task: Task, requirements: Sequence[Requirement]) -> tuple
     """
     judged = tried.judge(requirements)
     verdicts = [judgement.verdict for judgement in judged.values()]
-    worse = -tried.score if CATALOGUE[task.schema.target.metric].better == "higher" else tried.score
+    worse = -tried.score if higher_is_better(task.schema.target.metric) else tried.score
     costs = [r for r in requirements if r.quantity in COSTS]
     missed = [r for r in costs if judged[r.text].verdict == "broken"]
     # Times by turns with one file say more than two times, taken one after the other.

@@ -34,8 +34,8 @@ from netwright._files import write_atomically
 from netwright._journal import Journal
 from netwright.compress import is_quantisable
 from netwright.data import Task
+from netwright.design._ranking import higher_is_better
 from netwright.finding import Measurement, format_value
-from netwright.quantities import CATALOGUE
 from netwright.requirement import Requirement
 
 __all__ = ["Search"]
@@ -133,18 +133,24 @@ class Search:
         self._share_out(asked, root)
         self._try("as it was", {}, lambda: self._before, origin=(untouched, 0.0))
         self._finish(root, most=self._chains.mild)
+        self._press(asked, root)
+        self._train.units = 1.0
+        self._train_longer(1.0)
+
+    def _press(self, asked: Sequence[tuple[str, ...]], root: _Node) -> None:
+        """Run the chains that the budget is enough for, and others if no cost is met otherwise."""
         best: dict[tuple[str, ...], _Node | None] = {(): root}
         left_out = []
         for number, order in enumerate(asked):
             start = best[order[:-1]]
             best[order] = None
             if start is None:
-                continue
-            if self._units(order, root) * self._least > self._left:
+                self.ended["/".join(order)] = "the chain before has left no network to begin with"
+            elif self._units(order, root) * self._least > self._left:
                 left_out.append(order)
-                continue
-            self._share_out([o for o in asked[number:] if best.get(o[:-1], root)], root)
-            best[order] = self._chain(order, start)
+            else:
+                self._share_out([o for o in asked[number:] if best.get(o[:-1], root)], root)
+                best[order] = self._chain(order, start)
         for order in left_out:  # better a short training than costs that cannot be met
             start = best[order[:-1]]
             if start is not None and self._may_lower(order):
@@ -152,8 +158,6 @@ class Search:
                 best[order] = self._chain(order, start)
             else:
                 self.ended["/".join(order)] = "left out: the budget is too small for one more chain"
-        self._train.units = 1.0
-        self._train_longer(1.0)
 
     @functools.cached_property
     def _least(self) -> float:
@@ -378,6 +382,6 @@ class Search:
     def _lost(self, tried: Tried) -> float:
         before, kind = self.tried[0].score, self._schema.target.kind
         worse = before - tried.score
-        if CATALOGUE[self._schema.target.metric].better == "lower":
+        if not higher_is_better(self._schema.target.metric):
             worse = -worse
         return worse if kind in ("class", "labels") else worse / max(abs(before), 1e-12)

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from torch import nn
-
 from netwright import _rng
 from netwright._compress_candidates import COSTS
 from netwright._compress_passes import CannotCut
 from netwright._compress_shape import Shaped
 from netwright._compress_training import Retraining
 from netwright._costs import Costs
+from netwright._evaluate import score
 from netwright._files import write_atomically
 from netwright._journal import Journal
 from netwright.data import Task
@@ -35,8 +34,6 @@ from netwright.design._harden import HardenedSpace
 from netwright.design.spaces import Code, Space, macro_space
 from netwright.finding import Measurement, format_value
 from netwright.learn import Recipe
-from netwright.measure import Subject
-from netwright.quantities import CATALOGUE
 from netwright.requirement import Requirement
 
 __all__ = ["bounds_of", "study"]
@@ -88,7 +85,7 @@ def study(
     designs = harden(propose(task.schema, len(task.train)), requirements)
     amount = train.amount(units)
     strategy = _strategy(task, requirements, designs, costs, amount, train.in_steps, seed)
-    left, network = units, None
+    left = units
     while (candidate := strategy.ask()) is not None:
         part = left * candidate.fidelity / strategy.remaining
         design, known = _as_robust(candidate.design, taught), _read(folder, candidate)
@@ -105,8 +102,10 @@ def study(
             network = build_network(design, task.schema, seed=_rng.child_seed(seed, lesson))
             train.teach(network, design.recipe, part, name=lesson)
             left -= part
-            found = {**costs.of(design, until_broken=True), **_score(network, task)}
-            _say(journal, candidate, found, task.schema.target.metric)
+            metric = task.schema.target.metric
+            measured = score(network, task, task.validation)
+            found = {**costs.of(design, until_broken=True), metric: measured}
+            _say(journal, candidate, found, metric)
             if candidate.fidelity == 1:
                 return Shaped(network.eval(), design)
             _write(folder, candidate, found, train.spent)
@@ -197,19 +196,13 @@ def _starts(space: Space, costs: Costs, seed: int) -> list[Code]:
     return [code for _, code in best]
 
 
-def _score(network: nn.Module, task: Task) -> dict[str, Measurement]:
-    subject = Subject(schema=task.schema, split=task.validation, network=network.eval())
-    metric = task.schema.target.metric
-    return {metric: CATALOGUE[metric].measure(subject)}
-
-
 def _say(
     journal: Journal, candidate: Candidate, found: Mapping[str, Measurement], metric: str
 ) -> None:
-    score, n = format_value(found[metric].value, found[metric].unit), found["params"].value
+    reached, n = format_value(found[metric].value, found[metric].unit), found["params"].value
     share = f"{100 * candidate.fidelity:.0f} %"
     text = f"student, {share} of the lessons: {candidate.design.name}"
-    journal.record("student", text=f"{text}: validation {metric} {score}, {n:,.0f} parameters")
+    journal.record("student", text=f"{text}: validation {metric} {reached}, {n:,.0f} parameters")
 
 
 def _write(

@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from netwright import _rng
+from netwright._evaluate import prepare, score
 from netwright._files import write_atomically
 from netwright._threads import threads_worth
 from netwright.compress import taught_by
 from netwright.data import Task
-from netwright.design import initialise
-from netwright.finding import Measurement
-from netwright.learn import Budget, Recipe, fit, loss_for, start_for_bounds
-from netwright.measure import Subject, macs
+from netwright.design._ranking import higher_is_better
+from netwright.learn import Budget, Recipe, fit, loss_for
+from netwright.measure import macs
 from netwright.nn import StochasticDepth, TokenDropout
-from netwright.quantities import CATALOGUE
 
 __all__ = ["Retraining", "Taught"]
 
@@ -181,10 +180,8 @@ class Retraining:
             name: of the training, from which its seed derives.
         """
         with self._spending(units, recipe) as amount:
-            if recipe.certified:
-                start = _rng.child(self._seed, f"{name}/bounds")
-                start_for_bounds(network, generator=start)
-            initialise(network, self._task.train)
+            bounds = _rng.child(self._seed, f"{name}/bounds")
+            prepare(network, recipe, self._task.train, generator=bounds)
             seed = _rng.child_seed(self._seed, name)
             self._fit(network, amount, seed, recipe, by_network=_follows(recipe))
 
@@ -201,13 +198,13 @@ class Retraining:
     def _choose(self, network: nn.Module, amount: float, seed: int, recipe: Recipe) -> None:
         start = {n: t.clone() for n, t in network.state_dict().items()}
         self._fit(network, amount / 2, seed, recipe, by_network=False)
-        rows, by_rows = self._score(network), network.state_dict()
-        by_rows = {n: t.clone() for n, t in by_rows.items()}
+        rows = score(network, self._task, self._task.validation)
+        by_rows = {n: t.clone() for n, t in network.state_dict().items()}
         network.load_state_dict(start)
         self._fit(network, amount / 2, seed, recipe, by_network=True)
-        found = self._score(network)
-        is_more = CATALOGUE[self._task.schema.target.metric].better == "higher"
-        better = found.value > rows.value if is_more else found.value < rows.value
+        found = score(network, self._task, self._task.validation)
+        gain = found.value - rows.value
+        better = gain > 0 if higher_is_better(self._task.schema.target.metric) else gain < 0
         if not better:
             network.load_state_dict(by_rows)
         taught = Taught("network" if better else "rows", rows.value, found.value, rows.unit)
@@ -233,10 +230,6 @@ class Retraining:
             loss=taught_by(self._teacher, target) if by_network else None,
         )
         self.spent += fitted.steps if self.in_steps else 0
-
-    def _score(self, network: nn.Module) -> Measurement:
-        subject = Subject(self._task.schema, self._task.validation, network.eval())
-        return CATALOGUE[self._task.schema.target.metric].measure(subject)
 
 
 def _follows(recipe: Recipe) -> bool:

@@ -14,17 +14,17 @@ from netwright import _rng
 from netwright._fidelity import reduced
 from netwright._threads import threads_worth
 from netwright.audits.uncertainty import fit_temperature, fit_temperature_labels
-from netwright.data import Task
+from netwright.data import Split, Task
 from netwright.design import Candidate, Design, build_network, initialise
 from netwright.finding import Measurement
-from netwright.learn import Epoch, fit, start_for_bounds
+from netwright.learn import Epoch, Recipe, fit, start_for_bounds
 from netwright.learn._checkpoint import read_checkpoint
 from netwright.measure import Subject, macs
 from netwright.nn import Calibrated
 from netwright.quantities import CATALOGUE
 from netwright.requirement import Requirement
 
-__all__ = ["Order", "Outcome", "calibrated", "evaluate"]
+__all__ = ["Order", "Outcome", "calibrated", "evaluate", "prepare", "score"]
 
 _FEWEST_ATTACKED = 100  # rows, of a candidate that is trained for a small share only
 
@@ -116,10 +116,8 @@ def evaluate(
     if order.candidate.is_shrunk:
         _require_any_size(network, build_network(design, whole, seed=seed), design)
     if inherited is None:
-        if design.recipe.certified:
-            named = f"design/{design.name}/bounds"
-            start_for_bounds(network, generator=_rng.child(order.seed, named))
-        initialise(network, task.train)
+        bounds = _rng.child(order.seed, f"design/{design.name}/bounds")
+        prepare(network, design.recipe, task.train, generator=bounds)
     else:
         network.load_state_dict(load(inherited))
     folder = Path(order.folder) if order.folder else None
@@ -158,6 +156,34 @@ def _require_any_size(small: nn.Module, whole: nn.Module, design: Design) -> Non
             f"Networks of family `{design.family}` ({design.name}) have weights for images of one "
             f'size alone, so that their `axis` cannot be "resolution"; take "rows" or "epochs".'
         )
+
+
+def prepare(
+    network: nn.Module, recipe: Recipe, train: Split, *, generator: torch.Generator
+) -> None:
+    """Set a fresh network from rows, and for proofs, before its first training.
+
+    Args:
+        network: of `build_network`; changed in place.
+        recipe: of its training.
+        train: rows.
+        generator: draws weights where bounds are to stay tight.
+    """
+    if recipe.certified:
+        start_for_bounds(network, generator=generator)
+    initialise(network, train)
+
+
+def score(network: nn.Module, task: Task, split: Split) -> Measurement:
+    """Measure the task's own metric.
+
+    Args:
+        network: left in eval mode.
+        task: whose metric it is.
+        split: rows that judge.
+    """
+    quantity = CATALOGUE[task.schema.target.metric]
+    return quantity.measure(Subject(task.schema, split, network.eval()))
 
 
 def calibrated(network: nn.Module, task: Task) -> nn.Module:

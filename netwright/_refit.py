@@ -10,21 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from netwright import _rng
 from netwright._allot import Allotment
+from netwright._evaluate import prepare, score
 from netwright._files import write_atomically
 from netwright._journal import Journal
 from netwright._search import Found
 from netwright._threads import threads_worth
 from netwright.data import Split, Task, TensorSplit
-from netwright.design import build_network, initialise
+from netwright.design import build_network
 from netwright.design._ranking import higher_is_better
-from netwright.finding import Measurement, format_value
+from netwright.finding import format_value
 from netwright.learn import Budget, fit
-from netwright.measure import Subject, macs
-from netwright.quantities import CATALOGUE
+from netwright.measure import macs
 
 __all__ = ["joined", "refit"]
 
@@ -76,7 +75,8 @@ def refit(
         return found
     if seconds is not None and _SLACK * taken[-1]["seconds"] * more > seconds:
         return found
-    initialise(network, rows)
+    bounds = _rng.child(seed, "refit/bounds")
+    prepare(network, found.design.recipe, rows, generator=bounds)
     with threads_worth(3 * macs(network, rows.take([0])).macs * found.design.recipe.batch_size):
         fitted = fit(
             network, rows, task.validation, target=task.schema.target, device=device,
@@ -84,7 +84,7 @@ def refit(
             steps=steps, seconds=seconds,
         )  # fmt: skip
     metric = task.schema.target.metric
-    before, after = (_measure(n, task) for n in (found.network, network))
+    before, after = (score(n, task, task.calibration) for n in (found.network, network))
     if higher_is_better(metric):
         worse = not after.value >= before.low
     else:
@@ -128,8 +128,3 @@ def _left(limit: Budget, journal: Journal) -> tuple[float | None, int | None]:
         return Allotment(limit, 1.0, journal).left, None
     taken = {e.facts["number"]: e.facts["step"] for e in journal.find("epoch")}
     return None, limit.steps - sum(taken.values())
-
-
-def _measure(network: nn.Module, task: Task) -> Measurement:
-    quantity = CATALOGUE[task.schema.target.metric]
-    return quantity.measure(Subject(task.schema, task.calibration, network.eval()))

@@ -10,9 +10,8 @@ Departs:  kernels are odd, so that each output is centred on a step; a block may
           sequence, and then its shortcut keeps every second step, at which the branch's outputs
           are centred: of the greater of two, zeros behind an odd end would win over negative ones.
           The last scale of a residual branch starts at zero (Goyal et al., arXiv:1706.02677). The
-          inception module's
-          input must not be negative, so that the zeros behind a sequence's end never win its
-          maximum; its bottleneck is there whatever the number of channels.
+          inception module's input must not be negative, so that the zeros behind a sequence's end
+          never win its maximum; its bottleneck is there whatever the number of channels.
 Notation: `kernels` = 8, 5, 3 of figure 1c and 40, 20, 10 of InceptionTime.
 """
 

@@ -27,7 +27,7 @@ from netwright import (
 )
 from netwright._audit import audit_subject
 from netwright._compress import compress
-from netwright._compress_orders import rank
+from netwright._compress_orders import orders, rank
 from netwright._compress_training import Retraining
 from netwright._evaluate import calibrated
 from netwright._page import keep_data_notes
@@ -92,11 +92,12 @@ def finished_run(
     return Run.open(folder)
 
 
-def hurry(patch: pytest.MonkeyPatch) -> None:
+def hurry(patch: pytest.MonkeyPatch, *, students: bool = False) -> None:
     """Leave out most strengths, and what of the audit takes long.
 
     Args:
         patch: undoes it.
+        students: whether smaller designs are searched.
     """
     for module in (_compress_sensitivity, _compress_passes):
         patch.setattr(module, "KEEPS", (0.6, 0.3, 0.1))
@@ -105,11 +106,16 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_compress_chains, "AGAIN", (0.05,))
     patch.setattr(_compress_chains, "RANK_LEVELS", (0.3,))
     patch.setattr(_compress_chains, "SHARES", (0.7,))
-    patch.setattr(_compress_chains, "STUDIES", 0)
+    if not students:
+        patch.setattr(_compress_search, "orders", _without_students)
     patch.setattr(_compress_search, "FEWEST_STEPS", 1)
     patch.setattr(_compress_candidates, "_MOST_PAIRS", 40)
     patch.setattr(_compress, "audit_subject", partial(audit_subject, seconds_left=1.0))
     patch.setattr(_compress, "rank", _floats_first)
+
+
+def _without_students(requirements) -> tuple[tuple[str, ...], ...]:
+    return tuple(order for order in orders(requirements) if "students" not in order)
 
 
 def _floats_first(tried, task, requirements) -> tuple[float, ...]:

@@ -30,9 +30,8 @@ def made(tiny, tmp_path_factory):
     """A small network of the digits, made smaller."""
     events = []
     with pytest.MonkeyPatch.context() as patch:
-        hurry(patch)
+        hurry(patch, students=True)
         patch.setattr(_compress_chains, "RANK_LEVELS", ())
-        patch.setattr(_compress_chains, "STUDIES", 1)
         out = tmp_path_factory.mktemp("small") / "digits"
         run = compress(
             tiny.folder, require=REQUIRE, budget="100 steps", out=out, watch=events.append

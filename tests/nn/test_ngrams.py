@@ -5,18 +5,11 @@ import torch
 
 from netwright._rng import seeded
 from netwright.nn import NgramBag, ngram_places
+from netwright.nn._ngrams import _MULTIPLIERS
 
 TEXTS = ([3, 4, 5, 3, 4], [6, 2], [5], [])
 TOKENS = torch.tensor([text + [0] * (5 - len(text)) for text in TEXTS])
 SIZES = {"n_words": 7, "n_buckets": 11}
-MULTIPLIERS = (
-    2_654_435_761,
-    2_246_822_519,
-    3_266_489_917,
-    668_265_263,
-    374_761_393,
-    1_640_531_527,
-)
 
 
 def ngrams(text, longest):
@@ -30,7 +23,7 @@ def row_of(ngram):
     """A word's own number, or the bucket of a polynomial hash."""
     if len(ngram) == 1:
         return ngram[0]
-    mixed = len(ngram) + sum(w * m for w, m in zip(ngram, MULTIPLIERS, strict=False))
+    mixed = len(ngram) + sum(w * m for w, m in zip(ngram, _MULTIPLIERS, strict=False))
     return SIZES["n_words"] + mixed % SIZES["n_buckets"]
 
 
@@ -46,7 +39,7 @@ def test_places_by_brute_force(longest):
 def test_places_stay_in_the_table_for_the_largest_vocabulary():
     tokens = torch.full((1, 6), 2**24 - 1)
     found = ngram_places(tokens, n_words=2**24, n_buckets=1000, longest=6)
-    exact = 6 + (2**24 - 1) * sum(MULTIPLIERS)
+    exact = 6 + (2**24 - 1) * sum(_MULTIPLIERS)
     assert found[0, -1].item() == 2**24 + exact % 1000
 
 

@@ -25,7 +25,7 @@ def text_bag(
         schema: of the task; a text input.
         width: length of an n-gram's vector.
         longest: tokens in the longest n-gram, 1 to 6.
-        n_buckets: rows that pairs and triples of words share by hashing.
+        n_buckets: rows that runs of tokens share by hashing.
         hidden: units of a layer between bag and head; 0 for none.
         p_drop_ngram: probability that an n-gram is left out while training.
         p_drop: dropout before the head.

@@ -22,7 +22,7 @@ def text_linear(
     Args:
         schema: of the task; a text input.
         longest: tokens in the longest n-gram, 1 to 6.
-        n_buckets: weights that pairs and triples of words share by hashing; unused for words alone.
+        n_buckets: weights that runs of tokens share by hashing; unused for tokens alone.
         smoothing: added to every count, positive.
         p_drop: probability that an n-gram is left out while training.
 
