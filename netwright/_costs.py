@@ -136,7 +136,7 @@ class Costs:
 
     def _predicted(self, network: nn.Module) -> Measurement | None:
         """Predict the median latency; None for what the table does not know."""
-        if self._task.schema.input.kind != "image":
+        if self._task.schema.input.kind not in ("image", "sequence"):
             return None
         self._table = self._table or LatencyTable(user_cache())
         found = self._table.predict(network, self._task.validation.take([0]))

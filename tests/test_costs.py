@@ -1,17 +1,22 @@
 """Costs before training: measured once, quickest first, guessed only where the guess is sure."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 import netwright as nw
 from netwright import _costs
 from netwright._costs import Costs
+from netwright.data import Schema, TensorSplit
+from netwright.design import Design
 from netwright.finding import Measurement
 from netwright.quantities import CATALOGUE
 from netwright.requirement import Requirement
 
-from .search_parts import few_rows, tiny
+from .design.samples import FAMILIES, INPUTS
+from .search_parts import RECIPE, few_rows, tiny
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,40 @@ def test_table_prunes_only_what_is_clearly_too_slow(
             found.broken(tiny(4), until_broken=True)
     else:
         assert found.broken(tiny(4), until_broken=True) is not None
+
+
+@pytest.fixture
+def sequences(task):
+    """Few rows of sequences; labels do not matter."""
+    schema = Schema(INPUTS["sequence 2x24"], task.schema.target)
+    rows = torch.zeros(len(task.validation), 2, 24)
+    split = TensorSplit(rows, task.validation.y, task.validation.rows)
+    return replace(task, schema=schema, train=split, validation=split, calibration=split)
+
+
+def of_family(family):
+    return Design(family, family, FAMILIES[family], RECIPE)
+
+
+@pytest.mark.parametrize(
+    "family, exports", [("sequence_resnet", False), ("sequence_cells", False),
+                        ("sequence_gru", True)]
+)  # fmt: skip
+def test_slow_designs_of_sequences_are_passed_over_without_a_file(
+    sequences, tmp_path, no_export, monkeypatch, family, exports
+):
+    monkeypatch.setattr(_costs, "user_cache", lambda: tmp_path)
+    for name in ("_base", "_difference"):  # a millisecond each
+        monkeypatch.setattr(_costs.LatencyTable, name, lambda *_: 1e-3)
+    costs = Costs(sequences, [Requirement.parse("latency_p95 <= 1 us")], tmp_path)
+    if exports:  # the table knows no recurrence
+        with pytest.raises(AssertionError, match="exported"):
+            costs.of(of_family(family), until_broken=True)
+    else:
+        found = costs.of(of_family(family), until_broken=True)
+        assert found["latency_p95 <= 1 us"].method == "table"
+        assert found["latency_p95 <= 1 us"].low > 5e-3
+        assert not list(tmp_path.glob("*.onnx"))
 
 
 @pytest.mark.parametrize("text", ["latency_p95 <= 0.1 us @batch=8", "memory <= 1 kB"])

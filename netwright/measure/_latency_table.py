@@ -3,19 +3,21 @@
 Paper:    Cai, Zhu, Han. ProxylessNAS: Direct Neural Architecture Search on Target Task and
           Hardware. ICLR 2019, arXiv:1812.00332, section 3.3 and appendix B (latency as the sum of
           entries of a lookup table).
-Departs:  entries are measured when they are first needed, in ONNX Runtime, after a convolution:
-          what fuses with it, or runs in its layout, costs there what it costs in a network.
+Departs:  entries are measured when they are first needed, in ONNX Runtime, in such company as in a
+          network (`_operation_models`); what every network does is measured as one.
 Notation: seconds of an operation = F(o), sum over operations = E[latency].
 """
 
+import functools
 import hashlib
 import json
+import math
 import platform
-import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,16 +25,18 @@ from torch import Tensor, nn
 
 from netwright._files import append_line
 from netwright.finding import Measurement
-from netwright.measure._operations import Operation, operations
-
-if TYPE_CHECKING:
-    import onnx
+from netwright.measure._operation_models import alone, null_model, null_network
+from netwright.measure._operations import Operation, Shape, operations
+from netwright.measure._unresolved import unresolved
 
 __all__ = ["LatencyTable", "fingerprint"]
 
 _TRUST = 0.15  # share by which predictions were off at most, in nine of ten networks
-_CLASSES = 10
-Node = tuple[str, list[str], dict[str, Any]]
+_EDITION = 2  # of how entries are measured; those of another are not read
+_PACE = "pace"  # the least time of a known network
+_BUSY = 1.1  # of it: while it takes longer, others keep the machine busy
+_ROUNDS = 6
+_MOST_ROUNDS = 40
 
 
 def fingerprint() -> str:
@@ -60,7 +64,7 @@ class LatencyTable:
         Args:
             folder: the user's cache; made when missing.
         """
-        self.path = folder / "latency" / f"{fingerprint()}.jsonl"
+        self.path = folder / "latency" / f"{fingerprint()}-{_EDITION}.jsonl"
         self.entries: dict[str, float] = {}
         if self.path.exists():
             for line in self.path.read_text(encoding="utf-8").splitlines():
@@ -69,201 +73,91 @@ class LatencyTable:
                 except json.JSONDecodeError:  # the line that a kill tore
                     continue
 
-    def predict(
-        self, network: nn.Module, x: Float[Tensor, "one channels height width"]
-    ) -> Measurement:
+    def predict(self, network: nn.Module, x: Float[Tensor, "one channels *size"]) -> Measurement:
         """Predict the median time of a call of the shipped file, on one row.
 
+        The time of a network that does nothing, and what this one runs besides.
+
         Args:
-            network: of images.
-            x: one image, as the network receives it.
+            network: of images or sequences.
+            x: one image or sequence, as the network receives it.
 
         Returns:
             Seconds, with the reach of the table's error; unresolved if the network runs something
-            that the table does not know.
+            that the table does not know, as a recurrence, and nothing is measured then.
 
-        Cost: one forward pass, and about 0.1 s for each operation that is met for the first time.
+        Raises:
+            ValueError: if `x` is neither.
+
+        Cost: two forward passes, and about 0.15 s for each operation that is met for the first
+        time, up to 0.8 s while others keep the machine busy.
         """
-        found = operations(network, x)
-        unknown = sorted({o.key for o in found if o.kind == "other"})
-        known = [o for o in found if o.kind != "other"]
         shape = tuple(x.shape)
+        if len(shape) not in (3, 4):
+            raise ValueError(
+                f"`x` must be one image or sequence, of 4 or 3 axes; got shape {list(shape)}."
+            )
+        more = Counter(operations(network, x))
+        less = Counter(operations(null_network(shape), x))
+        more, less = more - less, less - more
+        unknown = sorted({o.kind.removeprefix("other ") for o in (*more, *less) if not o.known})
+        if unknown:
+            return unresolved(0, f"The table cannot account for {', '.join(unknown)}.", unit="s")
         total = self._entry(f"base {shape}", lambda: self._base(shape))
-        # The network's own standardising of its input is part of the base.
-        rest = [o for o in known if o.kind not in ("Sub", "Div")]
-        total += sum(self._entry(o.key, lambda o=o: self._measured(o)) for o in rest)
-        reason = f"The table does not know {'; '.join(unknown)}." if unknown else ""
+        for sign, found in ((1, more), (-1, less)):
+            for operation, times in found.items():
+                seconds = self._entry(operation.key, lambda o=operation: self._difference(o))
+                total += sign * times * seconds
         return Measurement(
             value=total,
             low=total * (1 - _TRUST),
             high=total * (1 + _TRUST),
-            n=len(rest) + 1,
+            n=more.total() + 1,
             unit="s",
             method="table",
             note="predicted from a table of operations, one row, one thread",
-            unresolved=reason,
         )
 
-    def _entry(self, key: str, measure: Callable[[], float]) -> float:
+    def _entry(self, key: str, seconds: Callable[[], float]) -> float:
         if key not in self.entries:
-            self.entries[key] = measure()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            append_line(self.path, json.dumps({key: self.entries[key]}))
+            self._keep(key, seconds())
         return self.entries[key]
 
-    def _base(self, shape: tuple[int, ...]) -> float:
-        """A call that does nothing but what every shipped file does: bytes in, two outputs."""
-        channels = shape[1]
-        nodes: list[Node] = [
-            ("Cast", ["x"], {"to": 1}),
-            ("Div", ["a0", _scalar(255.0)], {}),
-            ("Sub", ["a1", _tensor((channels, 1, 1))], {}),
-            ("Div", ["a2", _tensor((channels, 1, 1))], {}),
-            ("GlobalAveragePool", ["a3"], {}),
-            ("Flatten", ["a4"], {}),
-            ("Gemm", ["a5", _tensor((channels, _CLASSES)), _tensor((_CLASSES,))], {}),
-            ("Softmax", ["a6"], {"axis": 1}),
-        ]
-        pixels = np.zeros(shape, np.uint8)
-        return _time(_model(nodes, shape, outputs=("a6", "a7"), element=2), pixels)
+    def _keep(self, key: str, seconds: float) -> None:
+        self.entries[key] = seconds
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        append_line(self.path, json.dumps({key: seconds}))
 
-    def _measured(self, operation: Operation) -> float:
-        shape = operation.inputs[0]
-        if len(shape) != 4:
-            return self._flat(operation, shape)
-        # Between convolutions, whose layout and fusions the operation shares in a network. The
-        # calls with and without it alternate, so that a change of the machine's pace hits both.
-        before = _probe("x", shape[1])
-        nodes: list[Node] = [before]
-        inputs = ["a0"]
-        if len(operation.inputs) > 1 and operation.inputs[1] == shape:
-            nodes.append(_probe("a0", shape[1]))
-            inputs = ["a1", "a0"]
-        elif len(operation.inputs) > 1 and operation.inputs[1][:2] == shape[:2]:
-            nodes += [("GlobalAveragePool", ["a0"], {})]  # a gate: one number a channel
-            inputs = ["a0", "a1"]
-        if operation.kind == "Concat":
-            inputs = [f"a{k}" for k in range(len(operation.inputs))]
-            nodes = [_probe("x", shape[1], width=each[1]) for each in operation.inputs]
-        without = [*nodes, ("GlobalAveragePool", [f"a{len(nodes) - 1}"], {})]
-        middle, out = _nodes(operation, inputs, len(nodes))
-        if len(operation.output) == 4 and operation.output[2:] != (1, 1):
-            with_it = [*nodes, *middle, ("GlobalAveragePool", [out], {})]
-        else:
-            with_it = [*nodes, *middle]
-        x = np.zeros(shape, np.float32)
-        return _difference(_model(with_it, shape), _model(without, shape), x)
+    def _base(self, shape: Shape) -> float:
+        model, x = null_model(shape)
+        return self._times([_caller(model, x)])[0]
 
-    def _flat(self, operation: Operation, shape: tuple[int, ...]) -> float:
-        middle, _ = _nodes(operation, ["a0"] * len(operation.inputs), 1)
-        first: Node = ("Abs", ["x"], {})
-        x = np.zeros(shape, np.float32)
-        return _difference(_model([first, *middle], shape), _model([first], shape), x)
+    def _difference(self, operation: Operation) -> float:
+        x = np.zeros(operation.inputs[0], np.float32)
+        more, less = self._times([_caller(model, x) for model in alone(operation)])
+        return max(0.0, more - less)
+
+    def _times(self, runs: Sequence[Callable[[], object]]) -> list[float]:
+        """Time calls in turns; of each, the least of the rounds in which the machine was at rest.
+
+        That it is, a known network's own time tells. Where it never is, the quietest rounds count.
+        """
+        for run in (_reference(), *runs):
+            _tenth(run)  # warms up
+        rounds: list[tuple[float, list[float]]] = []
+        calm = 0
+        while calm < _ROUNDS and len(rounds) < _MOST_ROUNDS:
+            pace, *seconds = (_tenth(run) for run in (_reference(), *runs))
+            rounds.append((pace, seconds))
+            if pace < self.entries.get(_PACE, math.inf):
+                self._keep(_PACE, pace)
+            calm = sum(pace <= _BUSY * self.entries[_PACE] for pace, _ in rounds)
+        quietest = [seconds for _, seconds in sorted(rounds)[:_ROUNDS]]
+        return [min(each) for each in zip(*quietest, strict=True)]
 
 
-def _nodes(operation: Operation, inputs: list[str], place: int) -> tuple[list[Node], str]:
-    """Write an operation as ONNX nodes; returns them and the name of the last one's output."""
-    kind, shape, output = operation.kind, operation.inputs[0], operation.output
-    settings = {name: list(values) for name, values in operation.settings}
-    out = f"a{place}"
-    if kind == "Conv":
-        groups = settings["groups"][0]
-        weight = _tensor((output[1], shape[1] // groups, *settings["kernel"]))
-        attributes = {
-            "strides": settings["stride"],
-            "pads": settings["pad"] * 2,
-            "dilations": settings["dilation"],
-            "group": groups,
-        }
-        return [("Conv", [inputs[0], weight, _tensor((output[1],))], attributes)], out
-    if kind == "Gemm":
-        return [
-            ("Gemm", [inputs[0], _tensor((shape[1], output[1])), _tensor((output[1],))], {})
-        ], out
-    if kind in ("MaxPool", "AveragePool"):
-        attributes = {
-            "kernel_shape": settings["kernel"],
-            "strides": settings["stride"],
-            "pads": settings["pad"] * 2,
-        }
-        return [(kind, [inputs[0]], attributes)], out
-    if kind == "BatchNormalization":
-        return [(kind, [inputs[0], *[_tensor((shape[1],), k) for k in range(4)]], {})], out
-    if kind == "Silu":
-        return [("Sigmoid", [inputs[0]], {}), ("Mul", [inputs[0], out], {})], f"a{place + 1}"
-    if kind == "Concat":
-        return [(kind, inputs, {"axis": 1})], out
-    if kind in ("ReduceMean", "ReduceMax"):
-        axes = "i:2,3"
-        return [(kind, [inputs[0], axes], {"keepdims": int(len(output) == 4)})], out
-    if kind in ("Add", "Mul", "Sub", "Div"):
-        second = inputs[1] if len(inputs) > 1 else _scalar(1.5)
-        return [(kind, [inputs[0], second], {})], out
-    return [(kind, [inputs[0]], {})], out
-
-
-def _probe(name: str, channels: int, *, width: int | None = None) -> Node:
-    return ("Conv", [name, _tensor((width or channels, channels, 1, 1))], {"kernel_shape": [1, 1]})
-
-
-# Constants are named by what they hold; equal names would let the runtime merge equal nodes, so
-# `_model` numbers them.
-def _tensor(shape: tuple[int, ...], kind: int = 0) -> str:
-    return f"t{kind}:" + ",".join(map(str, shape))
-
-
-def _scalar(value: float) -> str:
-    return f"s:{value}"
-
-
-def _model(
-    nodes: Sequence[Node],
-    shape: tuple[int, ...],
-    *,
-    outputs: Sequence[str] | None = None,
-    element: int = 1,
-) -> bytes:
-    from onnx import TensorProto, helper
-
-    constants: list[onnx.TensorProto] = []
-    generator = np.random.default_rng(0)
-
-    def constant(text: str) -> str:
-        kind, _, rest = text.partition(":")
-        name = f"c{len(constants)}"
-        if kind == "s":
-            value = np.array(float(rest), np.float32)
-        elif kind == "i":
-            value = np.array([int(v) for v in rest.split(",")], np.int64)
-        else:
-            size = tuple(int(v) for v in rest.split(","))
-            value = generator.uniform(0.1, 0.2, size).astype(np.float32)
-        constants.append(_numpy_tensor(value, name))
-        return name
-
-    made = []
-    for place, (kind, inputs, attributes) in enumerate(nodes):
-        names = [constant(text) if ":" in text else text for text in inputs]
-        made.append(helper.make_node(kind, names, [f"a{place}"], **attributes))
-    ends = outputs or [f"a{len(nodes) - 1}"]
-    graph = helper.make_graph(
-        made,
-        "operation",
-        [helper.make_tensor_value_info("x", element, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ends],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
-    return model.SerializeToString()
-
-
-def _numpy_tensor(value: np.ndarray, name: str) -> "onnx.TensorProto":
-    from onnx import numpy_helper
-
-    return numpy_helper.from_array(value, name)
-
-
-def _session(model: bytes) -> Callable[[dict[str, np.ndarray]], object]:
+def _caller(model: bytes, x: np.ndarray) -> Callable[[], Any]:
+    """Return what runs a model on an input, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -271,37 +165,21 @@ def _session(model: bytes) -> Callable[[dict[str, np.ndarray]], object]:
     options.log_severity_level = 4
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda feed: session.run(None, feed)
+    return lambda: session.run(None, {"x": x})
 
 
-def _time(model: bytes, x: np.ndarray) -> float:
-    return _medians([_session(model)], x)[0]
+@functools.cache
+def _reference() -> Callable[[], Any]:
+    return _caller(*null_model((1, 3, 128)))
 
 
-def _difference(model: bytes, without: bytes, x: np.ndarray) -> float:
-    more, less = _medians([_session(model), _session(without)], x)
-    return max(0.0, more - less)
-
-
-def _medians(
-    runs: Sequence[Callable[[dict[str, np.ndarray]], object]],
-    x: np.ndarray,
-    *,
-    rounds: int = 9,
-    seconds: float = 0.006,
-) -> list[float]:
-    """Time calls in turns; of each, the smallest median of a round: others' work only adds."""
-    feed = {"x": x}
-    medians: list[list[float]] = [[] for _ in runs]
+def _tenth(run: Callable[[], object], *, seconds: float = 0.006) -> float:
+    """Time calls; a tenth of them end within what is returned: others' work only adds."""
+    times: list[float] = []
     clock = time.perf_counter
-    for round_ in range(rounds + 1):
-        for place, run in enumerate(runs):
-            times: list[float] = []
-            end = clock() + seconds
-            while len(times) < 5 or (clock() < end and len(times) < 500):
-                began = clock()
-                run(feed)
-                times.append(clock() - began)
-            if round_:  # the first warms up
-                medians[place].append(statistics.median(times))
-    return [min(found) for found in medians]
+    end = clock() + seconds
+    while len(times) < 5 or (clock() < end and len(times) < 500):
+        began = clock()
+        run()
+        times.append(clock() - began)
+    return sorted(times)[len(times) // 10]

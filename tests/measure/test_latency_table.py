@@ -1,17 +1,24 @@
-"""The table: operations by kind and shape, measured once, summed."""
+"""The table: what a network runs besides what every network does, measured once, summed."""
 
 import json
 
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from netwright import _rng
-from netwright.measure import LatencyTable, Operation, fingerprint, operations
+from netwright.data import Schema
+from netwright.design import families
+from netwright.measure import LatencyTable, fingerprint
 from netwright.measure import _latency_table as module
+from netwright.measure._operation_models import null_network
+
+from ..design.samples import FAMILIES, INPUTS, TARGETS
+from .test_operations import conv, network
 
 X = torch.zeros(1, 3, 8, 8)
+STEPS = torch.zeros(1, 2, 24)
+US = 1e-6
 
 
 @pytest.fixture
@@ -19,71 +26,31 @@ def counted(monkeypatch):
     """Every measurement says 1 µs and is counted."""
     calls = []
 
-    def pretend(model, *rest):
-        calls.append(model)
-        return 1e-6
+    def pretend(table, measured):
+        calls.append(measured)
+        return US
 
-    monkeypatch.setattr(module, "_time", pretend)
-    monkeypatch.setattr(module, "_difference", pretend)
+    monkeypatch.setattr(LatencyTable, "_base", pretend)
+    monkeypatch.setattr(LatencyTable, "_difference", pretend)
     return calls
 
 
-def network(*layers):
+def least(shape=(1, 3, 8, 8)):
+    return null_network(shape)
+
+
+def of_family(name):
+    schema = Schema(INPUTS["sequence 2x24"], TARGETS["class"])
     with _rng.seeded(0):
-        return nn.Sequential(*[layer() for layer in layers])
-
-
-def conv(n_in=3, n_out=4, **settings):
-    return lambda: nn.Conv2d(n_in, n_out, 3, **settings)
-
-
-def kinds(net, x=X):
-    return [o.kind for o in operations(net, x)]
-
-
-def test_operations_carry_shapes_and_settings():
-    found = operations(network(conv(stride=2, padding=1), nn.ReLU), X)
-    assert found == (
-        Operation("Conv", ((1, 3, 8, 8),), (1, 4, 4, 4), (
-            ("dilation", (1, 1)), ("groups", (1,)), ("kernel", (3, 3)), ("pad", (1, 1)),
-            ("stride", (2, 2)),
-        )),
-        Operation("Relu", ((1, 4, 4, 4),), (1, 4, 4, 4)),
-    )  # fmt: skip
-    assert found[0].key.startswith("Conv 1x3x8x8 dilation=1,1 groups=1 kernel=3,3")
-
-
-class Gate(nn.Module):
-    def forward(self, x):
-        return x * x.mean((2, 3), keepdim=True).sigmoid()
-
-
-@pytest.mark.parametrize("layer, expected", [
-    (lambda: nn.BatchNorm2d(3), ["BatchNormalization"]),
-    (nn.SiLU, ["Silu"]),
-    (lambda: nn.MaxPool2d(2), ["MaxPool"]),
-    (lambda: nn.AvgPool2d(2), ["AveragePool"]),
-    (nn.Flatten, []),
-    (Gate, ["ReduceMean", "Sigmoid", "Mul"]),
-    (lambda: nn.Upsample(scale_factor=2), ["other"]),
-])  # fmt: skip
-def test_kinds_of_layers(layer, expected):
-    assert kinds(network(layer)) == expected
-
-
-def test_training_mode_is_left_as_it_was():
-    net = network(lambda: nn.BatchNorm2d(3)).train()
-    before = net[0].running_mean.clone()
-    operations(net, X + 1)
-    assert net.training
-    assert torch.equal(net[0].running_mean, before)
+        return getattr(families, name)(schema, **FAMILIES[name])
 
 
 def test_every_operation_is_measured_once(tmp_path, counted):
     table = LatencyTable(tmp_path)
-    net = network(conv(3, 3, padding=1), conv(3, 3, padding=1), nn.ReLU, nn.ReLU)
+    net = network(conv(3, 3, padding=1), conv(3, 3, padding=1), nn.SiLU, nn.SiLU, least)
     found = table.predict(net, X)
-    assert found.value == pytest.approx(5e-6)  # base, twice the same convolution, twice ReLU
+    assert found.value == pytest.approx(5 * US)  # base, twice the same convolution, twice SiLU
+    assert found.n == 5
     assert len(counted) == 3
     assert table.predict(net, X) == found
     again = LatencyTable(tmp_path)
@@ -112,39 +79,83 @@ def test_a_torn_line_is_passed_over(tmp_path, counted):
     assert json.loads(lines[-1])
 
 
+@pytest.mark.parametrize("x", [X, STEPS], ids=["image", "sequence"])
+def test_a_network_of_nothing_takes_the_base_alone(tmp_path, counted, x):
+    found = LatencyTable(tmp_path).predict(least(tuple(x.shape)), x)
+    assert (found.value, found.n, len(counted)) == (US, 1, 1)
+
+
+def test_what_every_network_does_and_this_one_does_not_is_taken_off(tmp_path, counted):
+    net = network(lambda: nn.Conv2d(3, 10, 8), nn.Flatten, nn.SiLU, nn.Tanh, nn.Sigmoid)
+    found = LatencyTable(tmp_path).predict(net, X)
+    # Neither the standardising, which is two nodes, nor the mean, nor the head.
+    assert found.value == pytest.approx((1 + 4 - 4) * US)
+
+
+def test_a_sequence_network_is_the_sum_of_its_parts(tmp_path, counted):
+    found = LatencyTable(tmp_path).predict(of_family("sequence_resnet"), STEPS)
+    # Two blocks of four convolutions, a sum and a ReLU; six products with the mask; the halvings of
+    # states and mask; their sums, the division and the head. The least network has four of these.
+    assert found.value == pytest.approx((1 + 2 * 6 + 6 + 2 + 4 - 4) * US)
+    assert found.n == 25
+    assert found.unresolved == ""
+
+
+@pytest.mark.parametrize("family", ["sequence_inception", "macro_sequence", "sequence_cells"])
+def test_families_that_the_table_knows(tmp_path, counted, family):
+    found = LatencyTable(tmp_path).predict(of_family(family), STEPS)
+    assert found.unresolved == ""
+    assert found.value > 10 * US
+
+
+@pytest.mark.parametrize("family, lacking", [
+    ("sequence_gru", "arange"),
+    ("sequence_kernels", "unbind"),
+    ("sequence_spectrogram", "log"),
+    ("sequence_mlp", "cumsum"),  # it masks nothing, as every other does
+])  # fmt: skip
+def test_families_that_it_does_not_know(tmp_path, counted, family, lacking):
+    found = LatencyTable(tmp_path).predict(of_family(family), STEPS)
+    assert "cannot account for" in found.unresolved
+    assert lacking in found.unresolved
+    assert counted == []
+
+
 def test_what_is_unknown_is_said(tmp_path, counted):
     found = LatencyTable(tmp_path).predict(network(lambda: nn.Upsample(scale_factor=2)), X)
-    assert "does not know other" in found.unresolved
+    assert found.unresolved == "The table cannot account for upsample_nearest2d."
 
 
-LAYERS = {
-    "conv": conv(padding=1),
-    "depthwise": conv(3, 6, groups=3),
-    "batch norm": lambda: nn.BatchNorm2d(3),
-    "silu": nn.SiLU,
-    "hardswish": nn.Hardswish,
-    "gate": Gate,
-    "max pool": lambda: nn.MaxPool2d(3, 2, 1),
-    "average pool": lambda: nn.AvgPool2d(2),
-    "head": lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5)),
-}
+@pytest.mark.parametrize("shape", [(1, 8), (1, 2, 4, 4, 4)])
+def test_neither_image_nor_sequence(tmp_path, shape):
+    with pytest.raises(ValueError, match="one image or sequence"):
+        LatencyTable(tmp_path).predict(nn.Flatten(), torch.zeros(shape))
 
 
-class Joined(nn.Module):
-    def forward(self, x):
-        return torch.cat([functional.relu(x) + x, x], 1)
+@pytest.fixture
+def clock(monkeypatch):
+    """Calls return the time that they are said to take: the reference's is first in each round."""
+
+    def clock(*rounds):
+        times = iter([0.0, 0.0, *(time for pair in rounds for time in pair)])
+        monkeypatch.setattr(module, "_tenth", lambda run: next(times))
+
+    return clock
 
 
-@pytest.mark.parametrize("layer", [*LAYERS.values(), Joined], ids=[*LAYERS, "joined"])
-def test_every_kind_of_entry_runs_in_the_runtime(tmp_path, layer, monkeypatch):
-    monkeypatch.setattr(
-        module, "_medians",
-        lambda runs, x, **kwargs: [bool(run({"x": x})) and float(k + 1) for k, run in
-                                   enumerate(reversed(runs))][::-1],
-    )  # fmt: skip
-    found = LatencyTable(tmp_path).predict(network(layer), X)
-    assert found.unresolved == ""
-    assert found.value >= 1.0
+def test_what_is_timed_while_others_compute_does_not_count(tmp_path, clock):
+    table = LatencyTable(tmp_path)
+    busy, calm = (1.2, 1.0), [(1.0, 5.0), (1.05, 4.5)] * 3
+    clock(*calm[:3], busy, *calm[3:])
+    assert table._times([print]) == [4.5]
+    assert LatencyTable(tmp_path).entries == {"pace": 1.0}
+
+
+def test_where_it_is_never_quiet_the_quietest_rounds_count(tmp_path, clock):
+    table = LatencyTable(tmp_path)
+    table._keep("pace", 1.0)
+    clock(*[(1.3, 4.0)] * 6, *[(2.0, 3.0)] * 34)
+    assert table._times([print]) == [4.0]
 
 
 def test_more_work_takes_longer(tmp_path):
