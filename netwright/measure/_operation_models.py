@@ -5,6 +5,7 @@ have one layout only, in which any node will do for company.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,9 +118,9 @@ def _between_convolutions(operation: Operation, shape: Shape) -> tuple[bytes, by
     # Each node reads the one before, so that the runtime drops none of the model without.
     nodes: list[Node] = [_probe("x", shape[1])]
     inputs = ["a0"]
-    settings = dict(operation.settings)
-    if "add" in settings:  # to another convolution's output
-        nodes.append(_probe("a0", shape[1], width=operation.output[1], stride=settings["stride"]))
+    if "add" in dict(operation.settings):  # to the output of another convolution of its kind
+        bare = tuple(s for s in operation.settings if s[0] not in ("add", "relu"))
+        nodes += _nodes(replace(operation, settings=bare), inputs, 1)[0]
         inputs = ["a0", "a1"]
     elif operation.kind == "Concat":
         for place, each in enumerate(operation.inputs[1:]):
@@ -193,11 +194,8 @@ def _nodes(operation: Operation, inputs: Sequence[str], place: int) -> tuple[lis
     return [(kind, [inputs[0]], {})], out
 
 
-def _probe(
-    name: str, channels: int, *, width: int | None = None, stride: Sequence[int] = (1, 1)
-) -> Node:
-    weight = _tensor((width or channels, channels, 1, 1))
-    return ("Conv", [name, weight], {"kernel_shape": [1, 1], "strides": list(stride)})
+def _probe(name: str, channels: int, *, width: int | None = None) -> Node:
+    return ("Conv", [name, _tensor((width or channels, channels, 1, 1))], {"kernel_shape": [1, 1]})
 
 
 def _piece(name: str, n_axes: int) -> Node:

@@ -9,8 +9,8 @@ from torch import nn
 from netwright import _rng
 from netwright.artefact import to_onnx
 from netwright.data import Input, Schema, Target
+from netwright.measure import Operation, operations
 from netwright.measure import _latency_table as table
-from netwright.measure import operations
 from netwright.measure._operation_models import alone, null_model, null_network
 
 from .test_operations import Gate, Wired
@@ -98,3 +98,21 @@ def test_every_kind_of_operation_runs_in_the_runtime(layer, x):
             assert np.isfinite(number).all()
         with_it, without = (onnx.load_from_string(model).graph.node for model in alone(operation))
         assert len(with_it) >= len(without)
+
+
+@pytest.mark.oracle
+def test_a_sum_and_a_relu_run_in_one_with_a_convolution_of_images(tmp_path):
+    import onnxruntime
+
+    settings = {"dilation": (1, 1), "groups": (1,), "kernel": (3, 3), "pad": (0, 0)}
+    settings |= {"stride": (2, 2), "add": (1,), "relu": (1,)}
+    operation = Operation("Conv", ((1, 16, 9, 9),), (1, 32, 4, 4), tuple(sorted(settings.items())))
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.log_severity_level = 4  # it warns that the file is for this machine only
+    found = []
+    for model in alone(operation):
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(tmp_path / "run.onnx").graph.node
+        found.append([n.op_type for n in nodes if not n.op_type.startswith("Reorder")])
+    assert found == [["Conv"] * 3 + ["GlobalAveragePool"], ["Conv"] * 2 + ["GlobalAveragePool"]]
