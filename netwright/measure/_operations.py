@@ -1,7 +1,8 @@
 """The operations that a network of images or sequences runs in ONNX Runtime, by kind and shape.
 
 What is computed twice is listed once, as the exporter shares equal nodes. A convolution includes
-what the runtime does with it in one: the normalisation, sum and ReLU behind it.
+what the runtime does with it in one: the normalisation, sum and ReLU behind it. Not listed are the
+changes of layout that the runtime puts between operations on images of few channels.
 """
 
 from collections.abc import Mapping
