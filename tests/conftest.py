@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import type_checks
+
+type_checks.install("netwright")
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell starts what runs in its background so, and the programs under test would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from netwright import _rng
@@ -46,6 +45,8 @@ def worker(fabric, folder):
 
 
 if __name__ == "__main__":
+    from lightning_fabric import Fabric  # takes seconds, and tests are collected as modules
+
     torch.set_num_threads(1)
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
     fabric.launch(worker, Path(sys.argv[1]))
