@@ -11,6 +11,7 @@ Notation: stage = b, `beam` = K, surrogate = pi.
 """
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 
@@ -83,7 +84,8 @@ class Progressive:
         self._surrogate = Surrogate(
             width(space), seed=_rng.child_seed(seed, "strategies/progressive/surrogate")
         )
-        n = len(space.decisions)
+        self._sizes = [len(decision.options) for decision in space.decisions]
+        n = len(self._sizes)
         self._n_stages = min(n_stages, n)
         self._ends = [n * (stage + 1) // self._n_stages for stage in range(self._n_stages)]
         self._beam_width, self._completions, self._batch = beam, completions, batch
@@ -142,20 +144,22 @@ class Progressive:
     def _fit(self) -> None:
         told = self._children.told
         found = [child.fitness for child in told]
-        rows = encode(self._space, [child.code for child in told])
+        rows = self._encode([child.code for child in told])
         self._surrogate.fit(rows, torch.tensor(standings(found, found)))
         self._n_fitted = len(told)
 
     def _rank(self) -> None:
         """Decide this stage's decisions in every way, and order the results by their prediction."""
         begin = self._ends[self._stage - 1] if self._stage else 0
-        sizes = [len(d.options) for d in self._space.decisions[begin : self._ends[self._stage]]]
-        added = list(itertools.product(*(range(size) for size in sizes)))
-        if len(added) > _MOST:
-            added = self._random.sample(added, _MOST)
-        grown = [(*kept, *more) for kept in self._beam for more in added]
-        if len(grown) > _MOST:
-            grown = self._random.sample(grown, _MOST)
+        sizes = self._sizes[begin : self._ends[self._stage]]
+        if math.prod(sizes) <= _MOST:
+            added = list(itertools.product(*map(range, sizes)))
+        else:
+            added = [self._draw(sizes) for _ in range(_MOST)]
+        places = range(len(self._beam) * len(added))
+        if len(places) > _MOST:
+            places = self._random.sample(places, _MOST)
+        grown = [(*self._beam[p // len(added)], *added[p % len(added)]) for p in places]
         n = self._completions if self._stage + 1 < self._n_stages else 1
         codes = [self._complete(code) for code in grown for _ in range(n)]
         means = self._predict(codes).view(len(grown), n).mean(dim=1)
@@ -172,7 +176,10 @@ class Progressive:
         return [codes[place * n + which] for place, which in enumerate(best)]
 
     def _complete(self, code: Code) -> Code:
-        return (*code, *self._children.draw(self._random)[len(code) :])
+        return (*code, *self._draw(self._sizes[len(code) :]))
+
+    def _draw(self, sizes: Sequence[int]) -> Code:
+        return tuple(self._random.randrange(size) for size in sizes)
 
     def _neighbour(self) -> Code | None:
         best = sorted(self._children.told, key=lambda child: child.fitness)[:8]
@@ -186,4 +193,7 @@ class Progressive:
         return near[int(self._predict(near).argmax())]
 
     def _predict(self, codes: Sequence[Code]) -> torch.Tensor:
-        return self._surrogate.predict(encode(self._space, codes))[0]
+        return self._surrogate.predict(self._encode(codes))[0]
+
+    def _encode(self, codes: Sequence[Code]) -> torch.Tensor:
+        return encode(self._space, [self._space.canonical(code) for code in codes])
