@@ -16,9 +16,12 @@ def test_a_third_of_the_children_is_enough():
 
 def test_chance_with_a_third_of_the_children_is_not_enough(monkeypatch):
     monkeypatch.setattr(d2, "_QUICK", 4)
+    monkeypatch.setattr(d2, "_CHILDREN", (30, 150))
     monkeypatch.setattr(d2, "Progressive", RandomCodes)
     found = d2.run(full=False, seed=0)
     assert found.judgement.verdict == "broken"
-    rows = {row[0]: row for row in found.evidence[0].rows}
-    assert rows["progressive"][2:] == rows["random"][2:]
-    assert rows["controller"][4:] == (0.0, 0.0, 0.0)
+    controller, progressive, chance = found.evidence[0].rows[3:]
+    assert (controller[1], progressive[1]) == (150, 50)
+    assert progressive[2:] == chance[2:]
+    assert controller[5:] == (0.0, 0.0, 0.0)
+    assert controller[4] > chance[4]  # more searches try the best network
