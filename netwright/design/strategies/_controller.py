@@ -6,11 +6,13 @@ Departs:  one LSTM layer instead of two.
 Notation: codes = a_1:T, log_p = log P(a_1:T; theta_c).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from netwright import _rng
 from netwright.design.spaces._space import Space
@@ -54,10 +56,14 @@ class Controller(nn.Module):
         with _rng.seeded(seed):
             self.start = nn.Parameter(torch.zeros(hidden))
             self.options = nn.ModuleList(nn.Embedding(size, hidden) for size in self.sizes)
-            self.cell = nn.LSTMCell(hidden, hidden)
+            self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
             self.heads = nn.ModuleList(nn.Linear(hidden, size) for size in self.sizes)
             for weight in self.parameters():
                 nn.init.uniform_(weight, -0.08, 0.08)
+        sizes = torch.tensor(self.sizes)
+        self._first = sizes.cumsum(0) - sizes  # of a place's options among those of all places
+        places = torch.arange(len(sizes))
+        self._own = places.repeat_interleave(sizes) == places[:, None]  # (len, options of all)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Int[Tensor, "n len"]:
@@ -68,9 +74,11 @@ class Controller(nn.Module):
             generator: source of randomness.
         """
         codes = torch.zeros(n, len(self.sizes), dtype=torch.int64)
-        step, state = self.start.expand(n, -1), None
+        step = self.start.expand(n, -1)
+        w_ih, w_hh, b_ih, b_hh = self.lstm.parameters()
+        state = torch.zeros_like(step), torch.zeros_like(step)
         for place in range(len(self.sizes)):
-            state = self.cell(step, state)
+            state = torch.lstm_cell(step, state, w_ih, w_hh, b_ih, b_hh)
             chances = self.heads[place](state[0]).softmax(dim=1)
             codes[:, place] = torch.multinomial(chances, 1, generator=generator)[:, 0]
             step = self.options[place](codes[:, place])
@@ -83,16 +91,20 @@ class Controller(nn.Module):
             codes: an option of each decision.
         """
         n = len(codes)
-        log_p, entropy, probabilities = torch.zeros(n), torch.zeros(n), []
-        step, state = self.start.expand(n, -1), None
-        for place in range(len(self.sizes)):
-            state = self.cell(step, state)
-            logarithms = self.heads[place](state[0]).log_softmax(dim=1)  # (n, options)
-            chances = logarithms.exp()
-            log_p = log_p + logarithms.gather(1, codes[:, place : place + 1])[:, 0]
-            entropy = entropy - (chances * logarithms).sum(dim=1)
-            probabilities.append(chances.detach())
-            step = self.options[place](codes[:, place])
+        every = torch.cat(list(self.options.parameters()))
+        known = functional.embedding(codes[:, :-1] + self._first[:-1], every)
+        hidden, _ = self.lstm(torch.cat([self.start.expand(n, 1, -1), known], dim=1))
+        weight = torch.cat([each for each in self.heads.parameters() if each.ndim == 2])
+        bias = torch.cat([each for each in self.heads.parameters() if each.ndim == 1])
+        # All heads at every place; a place's own options are all that counts there.
+        scores = functional.linear(hidden, weight, bias).masked_fill(~self._own, -math.inf)
+        logarithms = scores.log_softmax(dim=2)  # (n, len, options of all places)
+        log_p = logarithms.gather(2, (codes + self._first)[:, :, None]).sum(dim=(1, 2))
+        finite = logarithms.masked_fill(~self._own, 0.0)
+        entropy = -(finite.exp() * finite).sum(dim=(1, 2))
+        chances = logarithms.detach().exp()
+        spans = zip(self._first.tolist(), self.sizes, strict=True)
+        probabilities = (chances[:, k, at : at + size] for k, (at, size) in enumerate(spans))
         return Decided(log_p, entropy, tuple(probabilities))
 
 
