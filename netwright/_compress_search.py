@@ -45,6 +45,7 @@ _LOST = 0.05  # score (values: share of the error) beyond which no chain goes, i
 _FINISH = 1.0  # parts of the budget, for values that are shared
 _LONGER = 0.4  # of the budget, for the best in the end
 _FAR = 2.0  # times the bytes demanded: what is larger still is passed over
+_TOO_SHORT = "left out: the budget is too small for one more chain"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,11 @@ class Search:
             start = best[order[:-1]]
             best[order] = None
             if start is None:
-                self.ended["/".join(order)] = "the chain before has left no network to begin with"
+                is_short = order[:-1] in left_out
+                why = (
+                    _TOO_SHORT if is_short else "the chain before has left no network to begin with"
+                )
+                self.ended["/".join(order)] = why
             elif self._units(order, root) * self._least > self._left:
                 left_out.append(order)
             else:
@@ -157,7 +162,7 @@ class Search:
                 self._share_out([order], root)
                 best[order] = self._chain(order, start)
             else:
-                self.ended["/".join(order)] = "left out: the budget is too small for one more chain"
+                self.ended["/".join(order)] = _TOO_SHORT
 
     @functools.cached_property
     def _least(self) -> float:

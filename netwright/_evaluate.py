@@ -181,6 +181,9 @@ def score(network: nn.Module, task: Task, split: Split) -> Measurement:
         network: left in eval mode.
         task: whose metric it is.
         split: rows that judge.
+
+    Returns:
+        The metric with its interval, in its own unit.
     """
     quantity = CATALOGUE[task.schema.target.metric]
     return quantity.measure(Subject(task.schema, split, network.eval()))

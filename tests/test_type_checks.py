@@ -1,8 +1,12 @@
 import pytest
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from netwright.design.strategies._surrogate import Surrogate
 from netwright.finding import Measurement
+
+from .type_checks import checked
 
 ROWS, STANDINGS = torch.zeros(4, 3), torch.zeros(4)
 
@@ -26,3 +30,20 @@ def test_what_is_no_array_is_checked():
 def test_a_dataclass_checks_its_fields():
     with pytest.raises(TypeError, match="unit"):
         Measurement(0.5, 0.4, 0.6, 10, unit=3)  # type: ignore[arg-type]
+
+
+def test_results_are_checked():
+    @checked
+    def shortened(x: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
+        return x[1:]
+
+    with pytest.raises(TypeError, match="return"):
+        shortened(STANDINGS)
+
+
+def test_generators_of_arrays_are_refused():
+    def each(x: Float[Tensor, "rows"]):
+        yield from x
+
+    with pytest.raises(TypeError, match="no axes"):
+        checked(each)

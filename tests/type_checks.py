@@ -2,7 +2,8 @@
 
 beartype checks each argument and result; within a call, jaxtyping binds the axes of arrays to
 sizes, so that "rows" of one argument are the "rows" of another. jaxtyping's own import hook does
-so too, but for every function, arrays or not: it took half the time of tests with many calls.
+so too, but for every function, arrays or not: it took half the time of tests with many calls. The
+doctests of the package are checked where tests are run with them.
 """
 
 import ast
@@ -58,6 +59,8 @@ def checked(function: Any) -> Any:
     written = function.__annotations__
     function.__annotations__ = {name: _resolved(a, function) for name, a in written.items()}
     has_arrays = any(map(_has_arrays, function.__annotations__.values()))
+    if has_arrays and inspect.isgeneratorfunction(function):
+        raise TypeError(f"{function.__qualname__} checks its arrays while no axes are bound.")
     check = beartype(conf=_CONF)(function)
     function.__annotations__ = check.__annotations__ = written
     return _within_axes(check) if has_arrays else check
@@ -91,10 +94,16 @@ def _has_arrays(annotation: Any) -> bool:
     return any(map(_has_arrays, (p for p in parts if not isinstance(p, str | list))))
 
 
+def _is_future(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+
+
 class _Decorate(ast.NodeTransformer):
     def visit_Module(self, node: ast.Module) -> ast.AST:
         self.generic_visit(node)
         first = 1 if ast.get_docstring(node, clean=False) is not None else 0
+        while first < len(node.body) and _is_future(node.body[first]):
+            first += 1
         names = [ast.alias("checked", _NAME)]
         node.body.insert(first, ast.ImportFrom("tests.type_checks", names, level=0))
         return ast.fix_missing_locations(node)

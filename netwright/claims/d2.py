@@ -134,8 +134,11 @@ def _table(found: dict[int, Searches]) -> Table:
                     *(round(100 * v, 2) + 0.0 for v in (gain.value, gain.low, gain.high)),
                 )
             )
-    columns = ("search", "children", "best, %", "regret, points", "tried the best network, %",
-               "less controller", "low", "high")  # fmt: skip
+    columns = ("search", "children", "best", "regret", "tried best", "less controller's", "low",
+               "high")  # fmt: skip
     n_seeds = len(next(iter(found.values()))["random"])
-    title = f"Accuracy of the best child over {n_seeds} seeds, in % and points"
+    title = (
+        f"Accuracy of the best child over {n_seeds} seeds, in % and points; searches that tried "
+        "the best network of the table, in %"
+    )
     return Table(title, columns, tuple(rows))

@@ -32,11 +32,10 @@ from netwright.measure._unresolved import unresolved
 __all__ = ["LatencyTable", "fingerprint"]
 
 _TRUST = 0.15  # share by which predictions were off at most, in nine of ten networks
-_EDITION = 2  # of how entries are measured; those of another are not read
-_PACE = "pace"  # the least time of a known network
-_BUSY = 1.1  # of it: while it takes longer, others keep the machine busy
-_ROUNDS = 6
-_MOST_ROUNDS = 40
+_EDITION = 3  # of how entries are measured; those of another are not read
+_BUSY = 1.1  # of a known network's least time: while it takes longer, others are at work
+_ROUNDS, _FEWEST_ROUNDS, _MOST_ROUNDS = 6, 2, 40
+_MOST_SECONDS = 1.0  # of one entry's rounds
 
 
 def fingerprint() -> str:
@@ -55,7 +54,9 @@ def fingerprint() -> str:
 class LatencyTable:
     """Seconds of operations in ONNX Runtime: one row, one thread.
 
-    Entries are kept in a file of this machine's own, and are measured once.
+    Entries are kept in a file of this machine's own, each with the pace of the machine when it was
+    measured: what a known network took. One that was measured while others were at work is measured
+    once more by the next process that needs it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,12 +67,21 @@ class LatencyTable:
         """
         self.path = folder / "latency" / f"{fingerprint()}-{_EDITION}.jsonl"
         self.entries: dict[str, float] = {}
+        self._paces: dict[str, float] = {}
+        self._least = math.inf  # pace
+        self._last = 0.0  # pace of the last measurement
+        self._own: set[str] = set()  # measured by this process
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    self.entries.update(json.loads(line))
-                except json.JSONDecodeError:  # the line that a kill tore
-                    continue
+            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+                self._read(line)
+
+    def _read(self, line: str) -> None:
+        try:
+            ((key, (seconds, pace)),) = json.loads(line).items()
+            self.entries[key], self._paces[key] = float(seconds), float(pace)
+        except (AttributeError, TypeError, ValueError):  # the line that a kill tore
+            return
+        self._least = min(self._least, self._paces[key])
 
     def predict(self, network: nn.Module, x: Float[Tensor, "one channels *size"]) -> Measurement:
         """Predict the median time of a call of the shipped file, on one row.
@@ -90,7 +100,7 @@ class LatencyTable:
             ValueError: if `x` is neither.
 
         Cost: two forward passes, and about 0.15 s for each operation that is met for the first
-        time, up to 0.8 s while others keep the machine busy.
+        time, up to a second while others are at work; more if twenty calls of it take longer.
         """
         shape = tuple(x.shape)
         if len(shape) not in (3, 4):
@@ -118,15 +128,14 @@ class LatencyTable:
             note="predicted from a table of operations, one row, one thread",
         )
 
-    def _entry(self, key: str, seconds: Callable[[], float]) -> float:
-        if key not in self.entries:
-            self._keep(key, seconds())
+    def _entry(self, key: str, measure: Callable[[], float]) -> float:
+        calm = self._paces.get(key, math.inf) <= _BUSY * self._least
+        if key not in self.entries or not (calm or key in self._own):
+            self.entries[key], self._paces[key] = measure(), self._last
+            self._own.add(key)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            append_line(self.path, json.dumps({key: [self.entries[key], self._last]}))
         return self.entries[key]
-
-    def _keep(self, key: str, seconds: float) -> None:
-        self.entries[key] = seconds
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        append_line(self.path, json.dumps({key: seconds}))
 
     def _base(self, shape: Shape) -> float:
         model, x = null_model(shape)
@@ -145,15 +154,17 @@ class LatencyTable:
         for run in (_reference(), *runs):
             _tenth(run)  # warms up
         rounds: list[tuple[float, list[float]]] = []
-        calm = 0
+        calm, end = 0, time.perf_counter() + _MOST_SECONDS
         while calm < _ROUNDS and len(rounds) < _MOST_ROUNDS:
+            if len(rounds) >= _FEWEST_ROUNDS and time.perf_counter() > end:
+                break
             pace, *seconds = (_tenth(run) for run in (_reference(), *runs))
             rounds.append((pace, seconds))
-            if pace < self.entries.get(_PACE, math.inf):
-                self._keep(_PACE, pace)
-            calm = sum(pace <= _BUSY * self.entries[_PACE] for pace, _ in rounds)
-        quietest = [seconds for _, seconds in sorted(rounds)[:_ROUNDS]]
-        return [min(each) for each in zip(*quietest, strict=True)]
+            self._least = min(self._least, pace)
+            calm = sum(pace <= _BUSY * self._least for pace, _ in rounds)
+        quietest = sorted(rounds)[:_ROUNDS]
+        self._last = quietest[-1][0]
+        return [min(each) for each in zip(*(seconds for _, seconds in quietest), strict=True)]
 
 
 def _caller(model: bytes, x: np.ndarray) -> Callable[[], Any]:

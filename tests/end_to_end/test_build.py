@@ -89,6 +89,14 @@ def test_same_call_opens_the_finished_run(digits_run):
     assert again.report.stat().st_mtime_ns == before
 
 
+def test_same_call_writes_the_page_that_a_kill_prevented(digits_run):
+    before = digits_run.report.read_text(encoding="utf-8")
+    digits_run.report.unlink()
+    requirements = digits_run.job["requirements"]
+    nw.build("digits", require=requirements, budget="600 steps", seed=0, out=digits_run.folder)
+    assert digits_run.report.read_text(encoding="utf-8") == before
+
+
 def test_another_job_may_not_take_the_folder(digits_run):
     with pytest.raises(ValueError, match="belongs to another job .*budget.*choose another folder"):
         nw.build("digits", budget="7 steps", seed=0, out=digits_run.folder)

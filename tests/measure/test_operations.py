@@ -158,3 +158,28 @@ def test_the_runtime_runs_what_is_listed(family, tmp_path, generator):
         if o.known
     )
     assert run - FRONT == listed
+
+
+class Gate(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True) * x
+
+
+def test_a_gate_stands_second():
+    found = operations(Gate(), torch.zeros(1, 4, 8, 8))
+    (product,) = (o for o in found if o.kind == "Mul")
+    assert product.inputs == ((1, 4, 8, 8), (1, 4, 1, 1))
+
+
+class NormalisedSum(nn.Sequential):
+    def forward(self, x):
+        return self[1](self[0](x) + x)
+
+
+def test_a_normalisation_behind_a_sum_is_not_folded():
+    with _rng.seeded(0):
+        net = NormalisedSum(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    kinds = [
+        (o.kind, dict(o.settings).get("add")) for o in operations(net, torch.zeros(1, 4, 8, 8))
+    ]
+    assert kinds == [("Conv", (1,)), ("BatchNormalization", None)]

@@ -149,13 +149,13 @@ class Progressive:
         self._n_fitted = len(told)
 
     def _rank(self) -> None:
-        """Decide this stage's decisions in every way, and order the results by their prediction."""
+        """Decide this stage's decisions in every way, or many, and order what comes of it."""
         begin = self._ends[self._stage - 1] if self._stage else 0
         sizes = self._sizes[begin : self._ends[self._stage]]
         if math.prod(sizes) <= _MOST:
             added = list(itertools.product(*map(range, sizes)))
         else:
-            added = [self._draw(sizes) for _ in range(_MOST)]
+            added = list(dict.fromkeys(self._draw(sizes) for _ in range(_MOST)))
         places = range(len(self._beam) * len(added))
         if len(places) > _MOST:
             places = self._random.sample(places, _MOST)
