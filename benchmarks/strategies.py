@@ -26,22 +26,12 @@ from netwright._costs import Costs
 from netwright.claims._tiny_cells import SCHEMA, space
 from netwright.data import Input, Schema, Target
 from netwright.design import Strategy
+from netwright.design import strategies as searches
 from netwright.design.spaces import Space, cell_space, macro_space
-from netwright.design.strategies import (
-    Asha,
-    Bayesian,
-    PortfolioEvolution,
-    Progressive,
-    RandomCodes,
-    RegularizedEvolution,
-    Reinforce,
-)
 from netwright.finding import Measurement
 
 BUILT = ("portfolio", "random", "evolution", "controller", "progressive", "bayesian")
-IMAGES = Schema(
-    Input("image", (1, 28, 28), mean=(0.1,), std=(0.3,)), SCHEMA.target
-)  # mnist's, which no small space is made for
+IMAGES = Schema(Input("image", (1, 28, 28), mean=(0.1,), std=(0.3,)), SCHEMA.target)
 SEQUENCES = Schema(
     Input("sequence", (3, 128), mean=(0.0,) * 3, std=(1.0,) * 3),
     Target("class", ("kind",), ("a", "b")),
@@ -51,14 +41,14 @@ SEQUENCES = Schema(
 def strategies(codes: Space, n: int) -> dict[str, Strategy]:
     given: dict[str, Any] = {"n_candidates": n, "seed": 0}
     return {
-        "random": RandomCodes(codes, **given),
-        "evolution": RegularizedEvolution(codes, **given),
-        "REINFORCE": Reinforce(codes, **given),
-        "PPO": Reinforce(codes, clip=0.2, **given),
-        "progressive": Progressive(codes, **given),
-        "TPE": Bayesian(codes, **given),
-        "ASHA": Asha(codes, **given),
-        "portfolio evolution": PortfolioEvolution(
+        "random": searches.RandomCodes(codes, **given),
+        "evolution": searches.RegularizedEvolution(codes, **given),
+        "REINFORCE": searches.Reinforce(codes, **given),
+        "PPO": searches.Reinforce(codes, clip=0.2, **given),
+        "progressive": searches.Progressive(codes, **given),
+        "TPE": searches.Bayesian(codes, **given),
+        "ASHA": searches.Asha(codes, **given),
+        "portfolio evolution": searches.PortfolioEvolution(
             codes, explore=0.8 * n, compare=0.19 * n, n_finalists=max(1, n // 5), **given
         ),
     }
