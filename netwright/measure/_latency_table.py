@@ -84,9 +84,10 @@ class LatencyTable:
         self._least = min(self._least, self._paces[key])
 
     def predict(self, network: nn.Module, x: Float[Tensor, "one channels *size"]) -> Measurement:
-        """Predict the median time of a call of the shipped file, on one row.
+        """Predict the time of a call of the shipped file that nothing disturbs, on one row.
 
-        The time of a network that does nothing, and what this one runs besides.
+        The time of a network that does nothing, and what this one runs besides. The median of calls
+        is above it, on a busy machine by far.
 
         Args:
             network: of images or sequences.
